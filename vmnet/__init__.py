@@ -1,0 +1,81 @@
+"""vmnet gives virtual machines their network on a Linux host.
+
+The library behind the command; everything here is what the commands themselves call.
+
+    >>> import vmnet
+    >>> done = vmnet.attach(vmnet.Wish(vm="vm1", bridge="br0"))    # doctest: +SKIP
+    >>> done.args.words()                                          # doctest: +SKIP
+    ['-netdev', 'tap,id=vmnet0,...', '-device', 'virtio-net-pci,...']
+
+Every call does all or nothing and raises a `VmnetError` with a message, a code and a remedy.
+Names are loaded when they are first used, so that `import vmnet` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vmnet.errors import VmnetError
+    from vmnet.formats.config import Config, parse_config
+    from vmnet.look import list_nics, who
+    from vmnet.model.nic import Wish
+    from vmnet.model.vhost import DataPath, Policy, Reason
+    from vmnet.probe import prove
+    from vmnet.service import (
+        Attached,
+        Launch,
+        attach,
+        collect,
+        create_bridge,
+        delete_bridge,
+        detach,
+        plug,
+        prepare_run,
+        unplug,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Attached",
+    "Config",
+    "DataPath",
+    "Launch",
+    "Policy",
+    "Reason",
+    "VmnetError",
+    "Wish",
+    "attach",
+    "collect",
+    "create_bridge",
+    "delete_bridge",
+    "detach",
+    "list_nics",
+    "parse_config",
+    "plug",
+    "prepare_run",
+    "prove",
+    "unplug",
+    "who",
+]
+
+_HOMES = {
+    "VmnetError": "vmnet.errors",
+    "Config": "vmnet.formats.config",
+    "parse_config": "vmnet.formats.config",
+    "list_nics": "vmnet.look",
+    "who": "vmnet.look",
+    "Wish": "vmnet.model.nic",
+    "DataPath": "vmnet.model.vhost",
+    "Policy": "vmnet.model.vhost",
+    "Reason": "vmnet.model.vhost",
+    "prove": "vmnet.probe",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "vmnet.service")), name)

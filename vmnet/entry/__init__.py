@@ -1,0 +1,1 @@
+"""Doors: one file per caller. Parse, call the service, say, exit; nothing else."""

@@ -1,0 +1,448 @@
+"""The command `vmnet`.
+
+Job: options in, service called, answer out, exit code. The one file that imports typer.
+Leaves to others: everything else; commands import what they use when they run, so that `--help`
+and completion do not pay for rtnetlink.
+Privilege: that of what is called.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from vmnet import __version__
+from vmnet.entry import process, report
+from vmnet.errors import InvalidInput, VmnetError
+
+app = typer.Typer(
+    name="vmnet",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    help="Network for QEMU/KVM virtual machines: TAPs, bridges, vhost-net.",
+)
+bridge_app = typer.Typer(no_args_is_help=True, help="Make and delete bridges of vmnet's own.")
+config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
+app.add_typer(bridge_app, name="bridge")
+app.add_typer(config_app, name="config")
+
+_state: dict[str, Any] = {"config": None, "json": False}
+
+Vm = Annotated[str, typer.Argument(help="The VM's name; any name that libvirt accepts.")]
+NicNumber = Annotated[int, typer.Option("--nic", help="Which NIC of the VM, from 0.")]
+Bridge = Annotated[str | None, typer.Option(help="Bridge to plug into.")]
+Network = Annotated[str | None, typer.Option(help="Network of the configuration to use.")]
+Queues = Annotated[int | None, typer.Option(help="Queue pairs, 1 to 256; at most the VM's CPUs.")]
+Mac = Annotated[str | None, typer.Option(help="The guest's MAC; left out, a stable one.")]
+Mtu = Annotated[int | None, typer.Option(help="MTU in bytes; left out, the bridge's.")]
+Owner = Annotated[str | None, typer.Option(help="User QEMU will run as; left out, this one.")]
+Model = Annotated[str, typer.Option(help="QEMU device model.")]
+Vhost = Annotated[bool, typer.Option("--vhost", help="Use vhost-net; warn if it cannot be had.")]
+NoVhost = Annotated[bool, typer.Option("--no-vhost", help="Do not use vhost-net.")]
+NeedVhost = Annotated[bool, typer.Option("--require-vhost", help="Fail without vhost-net.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the steps, change nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Also what is in use; says what breaks.")]
+Wait = Annotated[float, typer.Option(help="Seconds to wait for another vmnet.", min=0)]
+
+_DEFAULT_MODEL = "virtio-net-pci"
+_WAIT = 10.0
+
+
+@app.callback()
+def _root(
+    config: Annotated[
+        str | None, typer.Option(help="Configuration file.", show_default="/etc/vmnet/vmnet.toml")
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    _state["config"] = config
+    if version:
+        report.answer(f"vmnet {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def attach(
+    vm: Vm,
+    bridge: Bridge = None,
+    network: Network = None,
+    nic: NicNumber = 0,
+    queues: Queues = None,
+    mac: Mac = None,
+    mtu: Mtu = None,
+    owner: Owner = None,
+    model: Model = _DEFAULT_MODEL,
+    vhost: Vhost = False,
+    no_vhost: NoVhost = False,
+    require_vhost: NeedVhost = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    wait: Wait = _WAIT,
+) -> None:
+    """Make the NIC of a VM ready before QEMU starts.
+
+    Makes a TAP that stays until `vmnet detach`, plugs it into the bridge, decides whether vhost-net
+    can be used, and prints the arguments to start QEMU with. Twice is the same as once; what is not
+    asked for stays as it is.
+
+    \b
+    vmnet attach vm1 --bridge br0 --vhost
+    qemu-system-x86_64 -m 1G disk.img $(vmnet attach vm1 --queues 2)
+    """
+    _state["json"] = json
+    policy = _policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
+    _attach(
+        _wish(vm, nic, bridge, network, mac, mtu, queues, policy, model),
+        owner,
+        dry_run=dry_run,
+        wait=wait,
+    )
+
+
+@app.command()
+def plan(
+    vm: Vm,
+    bridge: Bridge = None,
+    network: Network = None,
+    nic: NicNumber = 0,
+    queues: Queues = None,
+    mac: Mac = None,
+    mtu: Mtu = None,
+    owner: Owner = None,
+    model: Model = _DEFAULT_MODEL,
+    json: Json = False,
+) -> None:
+    """Print what `vmnet attach` would do, as lines for sh.
+
+    Changes nothing. Lines that begin with `#` have no form in sh.
+
+    \b
+    vmnet plan vm1 --bridge br0
+    """
+    _state["json"] = json
+    _attach(
+        _wish(vm, nic, bridge, network, mac, mtu, queues, None, model),
+        owner,
+        dry_run=True,
+        wait=0,
+    )
+
+
+@app.command()
+def detach(
+    vm: Vm,
+    nic: Annotated[int | None, typer.Option(help="Only this NIC; left out, all.")] = None,
+    force: Force = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    wait: Wait = _WAIT,
+) -> None:
+    """Take away all that was made for a VM, and nothing else.
+
+    Refuses while a process holds the TAP. Twice is fine.
+
+    \b
+    vmnet detach vm1
+    vmnet detach vm1 --nic 1
+    """
+    from vmnet import service
+    from vmnet.entry import say
+    from vmnet.model.names import check_nic
+
+    _state["json"] = json
+    if nic is not None:
+        check_nic(nic)
+    done = service.detach(vm, nic, force=force, dry_run=dry_run, wait=wait)
+    say.detached(vm, done, dry_run=dry_run, as_json=json)
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+def run(
+    vm: Vm,
+    command: Annotated[list[str], typer.Argument(help="QEMU and its arguments, after --.")],
+    nic: Annotated[
+        list[str] | None,
+        typer.Option(help="A NIC: bridge=br0,queues=4,mac=..,mtu=..,vhost=on,model=e1000."),
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="User to run QEMU as.")] = None,
+    vhost: Vhost = False,
+    no_vhost: NoVhost = False,
+    require_vhost: NeedVhost = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what was chosen.")] = False,
+    dry_run: DryRun = False,
+    json: Annotated[bool, typer.Option("--json", help="With --dry-run: answer in JSON.")] = False,
+    wait: Wait = _WAIT,
+) -> None:
+    """Start QEMU with its NICs.
+
+    Opens the TAPs and vhost-net, appends -netdev and -device (or fills {netdev} and {device} where
+    the command line has them), lowers privileges to --user, and becomes QEMU. The TAPs go when QEMU
+    does, however it ends. Its exit status is passed on.
+
+    \b
+    vmnet run vm1 --nic bridge=br0,queues=2 --user alice -- \\
+        qemu-system-x86_64 -accel kvm -smp 2 -m 1G disk.img
+    """
+    from vmnet import service
+    from vmnet.entry import say
+    from vmnet.formats import qemu
+    from vmnet.formats.nicspec import parse_nic
+    from vmnet.kernel import devices, host
+
+    _state["json"] = json
+    policy = _policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
+    wishes = [
+        _with_policy(parse_nic(text, vm, number), policy) for number, text in enumerate(nic or [""])
+    ]
+    uid = None if user is None else host.user_id(user)
+    devices.check_program(command[0])
+    # A place that names no NIC is an error before anything is made.
+    qemu.fill(command, {wish.nic: qemu.Args("", "") for wish in wishes})
+    launch = service.prepare_run(wishes, config=_config(), dry_run=dry_run, wait=wait)
+    if dry_run:
+        say.launch(vm, launch, command, as_json=json)
+        return
+    if not quiet:
+        for each in launch.nics:
+            say.reasons(each)
+    args = {each.nic.nic: each.args for each in launch.nics if each.args is not None}
+    process.become_program(launch, qemu.fill(command, args), uid)
+
+
+@app.command("list")
+def list_(
+    vm: Annotated[str | None, typer.Argument(help="Only this VM's.")] = None,
+    json: Json = False,
+) -> None:
+    """Show the NICs that vmnet made or manages, and who uses them.
+
+    \b
+    vmnet list
+    vmnet list --json
+    """
+    from vmnet import look
+    from vmnet.entry import say
+
+    _state["json"] = json
+    say.rows(look.list_nics(vm), as_json=json)
+
+
+@app.command()
+def who(
+    tap: Annotated[str, typer.Argument(help="A TAP, by name or other name (vmnet-vm1-0).")],
+    json: Json = False,
+) -> None:
+    """Show which process holds a TAP, for which VM, with how many queues and vhost workers.
+
+    \b
+    vmnet who tap0
+    vmnet who vmnet-vm1-0
+    """
+    from vmnet import look
+    from vmnet.entry import say
+
+    _state["json"] = json
+    say.holding(look.who(tap), as_json=json)
+
+
+@app.command()
+def gc(
+    idle: Annotated[
+        str | None,
+        typer.Option(help="Also kept TAPs unused for so long, e.g. 90s, 30m, 2h, 1d."),
+    ] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Remove what vmnet made and nobody uses any more.
+
+    Leftovers of attaches that were cut short, and TAPs whose process is gone. Kept ones only with
+    --idle; their clock starts when they were attached, and again whenever gc finds them used since.
+
+    \b
+    vmnet gc
+    vmnet gc --idle 1d
+    """
+    from vmnet import service
+    from vmnet.entry import say
+
+    _state["json"] = json
+    age = None if idle is None else _seconds(idle)
+    fates, errors = service.collect(idle=age, dry_run=dry_run)
+    say.fates(fates, errors, dry_run=dry_run, as_json=json)
+    service.raise_all(errors)
+
+
+@app.command()
+def probe(json: Json = False) -> None:
+    """Prove that this host's machinery works, without a guest.
+
+    In a network namespace of its own: frames through a TAP, packets through a TUN, frames through a
+    veth pair and across a bridge, and through the rings of /dev/vhost-net. Leaves nothing.
+
+    \b
+    vmnet probe
+    """
+    from vmnet import probe as proving
+    from vmnet.entry import say
+
+    _state["json"] = json
+    results = proving.prove()
+    say.checks(results, as_json=json)
+    if any(check.outcome == "broken" for check in results):
+        raise typer.Exit(1)
+
+
+@bridge_app.command("create")
+def bridge_create(
+    name: Annotated[str, typer.Argument(help="The bridge's name, at most 15 bytes.")],
+    mtu: Mtu = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    wait: Wait = _WAIT,
+) -> None:
+    """Make a bridge: an address of its own, STP off, silent in IPv6, up.
+
+    \b
+    vmnet bridge create br0
+    """
+    from vmnet import service
+    from vmnet.entry import say
+
+    _state["json"] = json
+    done = service.create_bridge(name, mtu=mtu, dry_run=dry_run, wait=wait)
+    say.bridge(name, done, "made", dry_run=dry_run, as_json=json)
+
+
+@bridge_app.command("delete")
+def bridge_delete(
+    name: Annotated[str, typer.Argument(help="The bridge's name.")],
+    force: Force = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    wait: Wait = _WAIT,
+) -> None:
+    """Delete a bridge that vmnet made and nothing uses.
+
+    \b
+    vmnet bridge delete br0
+    """
+    from vmnet import service
+    from vmnet.entry import say
+
+    _state["json"] = json
+    done = service.delete_bridge(name, force=force, dry_run=dry_run, wait=wait)
+    say.bridge(name, done, "deleted", dry_run=dry_run, as_json=json)
+
+
+@config_app.command("check")
+def config_check(json: Json = False) -> None:
+    """Read the configuration and say what is in it, or what is wrong.
+
+    \b
+    vmnet config check
+    """
+    from vmnet.entry import say
+
+    _state["json"] = json
+    say.config(_config(), as_json=json)
+
+
+# Options to values
+
+
+def _config() -> Any:
+    from vmnet.entry.settings import load
+
+    return load(_state["config"])
+
+
+def _policy(*, vhost: bool, no_vhost: bool, require_vhost: bool) -> Any:
+    from vmnet.model.vhost import Policy
+
+    if vhost + no_vhost + require_vhost > 1:
+        raise InvalidInput(
+            "--vhost, --no-vhost and --require-vhost exclude each other",
+            code="vhost-options",
+            remedy="give one of them",
+        )
+    if require_vhost:
+        return Policy.REQUIRE
+    if vhost:
+        return Policy.PREFER
+    return Policy.OFF if no_vhost else None
+
+
+def _with_policy(wish: Any, policy: Any) -> Any:
+    from dataclasses import replace
+
+    return wish if policy is None or wish.vhost is not None else replace(wish, vhost=policy)
+
+
+def _wish(
+    vm: str,
+    nic: int,
+    bridge: str | None,
+    network: str | None,
+    mac: str | None,
+    mtu: int | None,
+    queues: int | None,
+    policy: Any,
+    model: str,
+) -> Any:
+    from vmnet.model.nic import Wish
+
+    return Wish(
+        vm=vm,
+        nic=nic,
+        bridge=bridge,
+        network=network,
+        mac=mac,
+        mtu=mtu,
+        queues=queues,
+        vhost=policy,
+        model=model,
+    )
+
+
+def _seconds(text: str) -> int:
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
+    if not (number.isascii() and number.isdigit()):
+        raise InvalidInput(
+            f"{text[:40]!r} is not an age", code="bad-age", remedy="write 90s, 30m, 2h or 1d"
+        )
+    return int(number) * units[unit]
+
+
+def _attach(wish: Any, owner: str | None, *, dry_run: bool, wait: float) -> None:
+    from vmnet import service
+    from vmnet.entry import say
+    from vmnet.kernel import host
+    from vmnet.model.step import CreateTap
+
+    uid = None if owner is None else host.user_id(owner)
+    done = service.attach(wish, owner=uid, config=_config(), dry_run=dry_run, wait=wait)
+    try:
+        say.attached(done, dry_run=dry_run, as_json=_state["json"])
+    except VmnetError:
+        # Nobody knows of it, so nobody would take it away.
+        if not dry_run and any(isinstance(move.do, CreateTap) for move in done.plan.moves):
+            service.detach(wish.vm, wish.nic)
+        raise
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    process.begin()
+    try:
+        app()
+    except VmnetError as error:
+        report.failure(error, as_json=_state["json"])
+        sys.exit(error.exit_code)
+    sys.exit(0)

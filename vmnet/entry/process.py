@@ -1,0 +1,66 @@
+"""This process: what every door does first, and becoming QEMU.
+
+Job: standard descriptors that are open, signals as a command has them, exec.
+Leaves to others: the descriptors of TAPs (`vmnet.service`).
+Privilege: none; becoming another user needs CAP_SETUID.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+
+from vmnet.errors import VmnetError
+from vmnet.kernel.identity import become
+from vmnet.service import Launch
+
+#: What a shell answers: no such program; there, but cannot be run.
+_NOT_FOUND, _NOT_RUNNABLE = 127, 126
+
+
+class CannotBecome(VmnetError):
+    """The program could not be run in place of this process."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message, code="exec", remedy="check the program and its interpreter")
+        self.exit_code = status  # type: ignore[misc]  # two statuses, as a shell has them
+
+
+def begin() -> None:
+    """Set the process up as a door.
+
+    A closed standard descriptor is opened on /dev/null: else a TAP could become number 0 to 2, and
+    somebody's output a frame. SIGINT takes its usual course instead of a traceback; while the host
+    is being changed it waits (`vmnet.kernel.signals`).
+    """
+    for fd in (0, 1, 2):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def become_program(launch: Launch, command: list[str], uid: int | None) -> None:
+    """Become QEMU: descriptors handed on, privileges lowered, exec. Returns only by raising.
+
+    Raises:
+        CannotBecome: exec failed; the TAPs made for it are gone.
+        NotPermitted: the user could not be changed.
+    """
+    try:
+        for fd in launch.fds:
+            os.set_inheritable(fd, True)  # noqa: FBT003 - the standard library's signature
+        if uid is not None:
+            become(uid)
+        # Python ignores these; QEMU expects the defaults (python bugs 1652).
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):
+            signal.signal(number, signal.SIG_DFL)
+        os.execvp(command[0], command)
+    except OSError as error:
+        status = _NOT_FOUND if error.errno == errno.ENOENT else _NOT_RUNNABLE
+        message = f"cannot run {command[0]!r}: {error.strerror}"
+        raise CannotBecome(message, status) from error
+    finally:
+        launch.close()

@@ -1,0 +1,110 @@
+"""Saying: the one file that prints.
+
+Job: answers to standard output, everything else to standard error; text for people, JSON for
+programs; every foreign character made harmless for where it goes.
+Leaves to others: what to say.
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+from vmnet.errors import VmnetError
+
+#: Raised with every change that a reader of the JSON would notice.
+JSON_VERSION = 1
+_STYLES = {"good": "32", "warn": "33", "bad": "31", "head": "1"}
+
+
+def answer(text: str) -> None:
+    """Print an answer to standard output.
+
+    Raises:
+        VmnetError: it could not be written (full disk, closed pipe).
+    """
+    _write(sys.stdout, text)
+
+
+def note(text: str) -> None:
+    """Print to standard error what a person should know and a script need not."""
+    # Whoever closed standard error does not want to know.
+    _write(sys.stderr, text, must=False)
+
+
+def answer_json(data: dict[str, Any]) -> None:
+    """Print an answer as one JSON object, with the version of its form."""
+    answer(json.dumps({"version": JSON_VERSION, **data}, indent=2))
+
+
+def failure(error: VmnetError, *, as_json: bool) -> None:
+    """Print an error: what failed, then what to do."""
+    if as_json:
+        note(json.dumps({"version": JSON_VERSION, "error": error_data(error)}, indent=2))
+        return
+    for each in getattr(error, "errors", None) or [error]:
+        note(f"{styled('vmnet:', 'bad', sys.stderr)} {safe(each.message)}")
+        note(f"  try: {safe(each.remedy)}")
+        for later in each.undo_errors:
+            note(f"  not undone: {safe(later.message)}")
+
+
+def error_data(error: VmnetError) -> dict[str, Any]:
+    """Return an error as JSON data."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "remedy": error.remedy,
+        "exit_code": error.exit_code,
+        "undo_errors": [error_data(later) for later in error.undo_errors],
+        "errors": [error_data(each) for each in getattr(error, "errors", [])],
+    }
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under a heading, in columns as wide as they need to be."""
+    lines = [list(head), *([safe(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for number, line in enumerate(lines):
+        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        text = "  ".join(padded).rstrip()
+        answer(styled(text, "head", sys.stdout) if number == 0 else text)
+
+
+def safe(text: str) -> str:
+    """Return text whose control and formatting characters cannot act on a terminal."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def styled(text: str, style: str, stream: TextIO | None) -> str:
+    """Return text in colour if the stream is a terminal that wants it (NO_COLOR, TERM=dumb)."""
+    if stream is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    return f"\033[{_STYLES[style]}m{text}\033[0m" if stream.isatty() else text
+
+
+def _write(stream: TextIO | None, text: str, *, must: bool = True) -> None:
+    if stream is None:
+        return
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except OSError as error:
+        # What could not be written would be tried again, and fail again, when Python ends.
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, stream.fileno())
+        os.close(devnull)
+        if must:
+            raise VmnetError(
+                f"cannot write the answer: {error.strerror}",
+                code="output",
+                remedy="free space or mend the pipe, then run it again",
+            ) from error

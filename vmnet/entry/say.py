@@ -1,0 +1,313 @@
+"""Answers: the values of the service as text for people and as JSON for programs.
+
+Job: one function for what each command answers; the JSON's fields are documented in
+`docs/reference.md`.
+Leaves to others: writing (`vmnet.entry.report`), options (`vmnet.entry.cli`).
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vmnet.entry import report
+from vmnet.formats.shell import plan_lines
+from vmnet.model.words import describe
+
+if TYPE_CHECKING:
+    from vmnet.errors import VmnetError
+    from vmnet.formats.config import Config
+    from vmnet.look import Holding, Row
+    from vmnet.model.host import Holder
+    from vmnet.model.step import Plan
+    from vmnet.model.tag import Tag
+    from vmnet.plan.gc import Fate
+    from vmnet.probe import Check
+    from vmnet.service import Attached, Detached, Launch
+
+
+def attached(done: Attached, *, dry_run: bool, as_json: bool) -> None:
+    """Answer `attach` and `plan`: the arguments on standard output, the reasons beside it."""
+    if as_json:
+        report.answer_json({"dry_run": dry_run, **_attached_data(done)})
+        return
+    reasons(done)
+    if dry_run:
+        _lines(done.plan)
+    elif done.args is not None:
+        report.answer(shlex.join(done.args.words()))
+
+
+def reasons(done: Attached) -> None:
+    """Say what a NIC got and why."""
+    nic, verdict = done.nic, done.verdict
+    queues = "1 queue" if nic.queues == 1 else f"{nic.queues} queues"
+    report.note(
+        f"{report.safe(nic.vm)} nic {nic.nic}: tap {done.tap} on bridge {nic.bridge}, "
+        f"mtu {done.mtu}, {queues}, mac {nic.mac}"
+    )
+    path = report.styled(verdict.path.value, "good" if verdict.vhost else "warn", sys.stderr)
+    report.note(f"data path: {path} ({verdict.reason.value}: {report.safe(verdict.detail)})")
+    if verdict.warning:
+        report.note(f"warning: vhost-net was asked for and is not used; try: {verdict.remedy}")
+    _notes(done.plan.notes)
+
+
+def launch(vm: str, prepared: Launch, command: list[str], *, as_json: bool) -> None:
+    """Answer `run --dry-run`."""
+    if as_json:
+        nics = [_attached_data(each) for each in prepared.nics]
+        report.answer_json({"vm": vm, "dry_run": True, "nics": nics, "command": command})
+        return
+    for each in prepared.nics:
+        reasons(each)
+        _lines(each.plan)
+    report.answer(
+        f"# then becomes {shlex.quote(command[0])!s}, with -netdev and -device for each NIC"
+    )
+
+
+def detached(vm: str, done: list[Detached], *, dry_run: bool, as_json: bool) -> None:
+    """Answer `detach`."""
+    if as_json:
+        links = [{"link": d.link, "nic": d.nic, **_plan_data(d.plan)} for d in done]
+        report.answer_json({"vm": vm, "dry_run": dry_run, "links": links})
+        return
+    for each in done:
+        _notes(each.plan.notes)
+        if dry_run:
+            _lines(each.plan)
+        else:
+            report.note(f"{report.safe(vm)} nic {each.nic}: removed {each.link}")
+    if not done:
+        report.note(f"nothing is attached for {report.safe(vm)}")
+
+
+def bridge(name: str, plan: Plan, verb: str, *, dry_run: bool, as_json: bool) -> None:
+    """Answer `bridge create` and `bridge delete`."""
+    if as_json:
+        report.answer_json({"bridge": name, "dry_run": dry_run, **_plan_data(plan)})
+        return
+    _notes(plan.notes)
+    if dry_run:
+        _lines(plan)
+    else:
+        report.note(f"bridge {name}: {verb}" if plan.moves else f"bridge {name}: nothing to do")
+
+
+def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_json: bool) -> None:
+    """Answer `gc`."""
+    if as_json:
+        links = [
+            {"link": f.link, "vm": f.vm, "nic": f.nic, "action": f.action, "why": f.why}
+            for f in judged
+        ]
+        failed = [report.error_data(error) for error in errors]
+        report.answer_json({"dry_run": dry_run, "links": links, "errors": failed})
+        return
+    for fate in judged:
+        vm = f" ({report.safe(fate.vm)} nic {fate.nic})" if fate.vm else ""
+        would = "would " if dry_run and fate.action != "leave" else ""
+        report.answer(f"{would}{fate.action} {fate.link}{vm}: {report.safe(fate.why)}")
+    if not judged and not errors:
+        report.note("nothing of vmnet's is here")
+
+
+def rows(found: list[Row], *, as_json: bool) -> None:
+    """Answer `list`."""
+    if as_json:
+        report.answer_json({"nics": [_row_data(row) for row in found]})
+        return
+    if not found:
+        report.note("no NIC is attached; `vmnet attach VM` makes one")
+        return
+    head = ("VM", "NIC", "TAP", "BRIDGE", "GUEST MAC", "MTU", "QUEUES", "LIFE", "PID")
+    report.table(head, (_row_cells(row) for row in found))
+
+
+def holding(found: Holding, *, as_json: bool) -> None:
+    """Answer `who`."""
+    if as_json:
+        report.answer_json(_holding_data(found))
+        return
+    tag, link = found.tag, found.link
+    whose = f"VM {report.safe(tag.vm_name)}, NIC {tag.nic}" if tag else "not vmnet's"
+    where = f", port of {found.bridge}" if found.bridge else ""
+    report.answer(f"{report.safe(link.name)}: {whose}{where}")
+    for holder in found.holders.known:
+        _holder(holder)
+    if not found.holders.known:
+        report.answer("  held by a process that cannot be seen" if link.carrier else "  nobody")
+        if link.carrier and found.holders.blind:
+            report.note(f"note: {found.holders.blind}")
+
+
+def _holder(holder: Holder) -> None:
+    queues = "1 queue" if holder.fds == 1 else f"{holder.fds} queues"
+    report.answer(
+        f"  pid {holder.pid} ({report.safe(holder.user)}): {queues}, "
+        f"{holder.vhost_fds} vhost-net open"
+    )
+    report.answer(f"    {report.safe(holder.command)}")
+    for worker in holder.workers:
+        seconds = f"{worker.cpu_seconds:.2f} s of CPU"
+        report.answer(f"    vhost worker {worker.tid}: {worker.kind}, {seconds}")
+
+
+def checks(found: Sequence[Check], *, as_json: bool) -> None:
+    """Answer `probe`."""
+    if as_json:
+        report.answer_json({"checks": [check.data() for check in found]})
+        return
+    styles = {"works": "good", "absent": "warn", "broken": "bad"}
+    for check in found:
+        word = report.styled(check.outcome.ljust(7), styles[check.outcome], sys.stdout)
+        report.answer(f"{word} {check.name.ljust(18)} {report.safe(check.detail)}")
+        if check.remedy:
+            report.answer(f"{'':7} {'':18} try: {report.safe(check.remedy)}")
+
+
+def config(found: Config, *, as_json: bool) -> None:
+    """Answer `config check`."""
+    networks = found.networks.values()
+    if as_json:
+        data = {
+            n.name: {"bridge": n.bridge, "mtu": n.mtu, "queues": n.queues, "vhost": n.vhost.value}
+            for n in networks
+        }
+        taps = {name: {"network": t.network, "vm": t.vm} for name, t in found.taps.items()}
+        report.answer_json(
+            {"source": found.source, "default": found.default, "networks": data, "taps": taps}
+        )
+        return
+    if not networks:
+        report.answer(f"{found.source}: no networks")
+    for network in networks:
+        mark = " (default)" if network.name == found.default else ""
+        mtu = "the bridge's" if network.mtu is None else str(network.mtu)
+        report.answer(
+            f"network {report.safe(network.name)}{mark}: bridge {network.bridge}, mtu {mtu}, "
+            f"queues {network.queues}, vhost {network.vhost}"
+        )
+    for name, rule in found.taps.items():
+        report.answer(f"tap {report.safe(name)}: network {report.safe(rule.network)}")
+
+
+def _notes(texts: Iterable[str]) -> None:
+    for text in texts:
+        report.note(f"note: {report.safe(text)}")
+
+
+def _lines(plan: Plan) -> None:
+    lines = plan_lines(plan)
+    if not lines:
+        report.note("nothing to do")
+    for line in lines:
+        report.answer(line)
+
+
+def _row_cells(row: Row) -> tuple[str, ...]:
+    link, tag = row.link, row.tag
+    held = ",".join(str(holder.pid) for holder in row.holders.known)
+    life = tag.life.value if tag.own.value == "made" else tag.own.value
+    return (
+        tag.vm_name,
+        str(tag.nic),
+        link.name,
+        row.bridge or "-",
+        tag.mac or "-",
+        str(link.mtu),
+        str(tag.queues),
+        life,
+        held or ("?" if link.carrier else "-"),
+    )
+
+
+def _row_data(row: Row) -> dict[str, Any]:
+    return {
+        **_tag_data(row.tag),
+        "tap": row.link.name,
+        "index": row.link.index,
+        "bridge": row.bridge or None,
+        "mtu": row.link.mtu,
+        "up": row.link.up,
+        "held": row.link.carrier or bool(row.holders.known),
+        "altnames": list(row.link.altnames),
+        "holders": [_holder_data(holder) for holder in row.holders.known],
+        "blind": row.holders.blind or None,
+    }
+
+
+def _tag_data(tag: Tag) -> dict[str, Any]:
+    return {
+        "vm": tag.vm_name,
+        "nic": tag.nic,
+        "mac": tag.mac or None,
+        "queues": tag.queues,
+        "own": tag.own.value,
+        "life": tag.life.value,
+        "generation": tag.generation,
+    }
+
+
+def _holder_data(holder: Holder) -> dict[str, Any]:
+    workers = [{"tid": w.tid, "kind": w.kind, "cpu_seconds": w.cpu_seconds} for w in holder.workers]
+    return {
+        "pid": holder.pid,
+        "command": holder.command,
+        "user": holder.user,
+        "queues": holder.fds,
+        "vhost_fds": holder.vhost_fds,
+        "workers": workers,
+    }
+
+
+def _holding_data(found: Holding) -> dict[str, Any]:
+    return {
+        "tap": found.link.name,
+        "held": found.link.carrier or bool(found.holders.known),
+        "bridge": found.bridge or None,
+        "nic": _tag_data(found.tag) if found.tag else None,
+        "holders": [_holder_data(holder) for holder in found.holders.known],
+        "blind": found.holders.blind or None,
+    }
+
+
+def _plan_data(plan: Plan) -> dict[str, Any]:
+    return {
+        "steps": [describe(move.do) for move in plan.moves],
+        "shell": plan_lines(plan),
+        "notes": list(plan.notes),
+    }
+
+
+def _attached_data(done: Attached) -> dict[str, Any]:
+    nic, verdict, args = done.nic, done.verdict, done.args
+    path = {
+        "path": verdict.path.value,
+        "reason": verdict.reason.value,
+        "detail": verdict.detail,
+        "remedy": verdict.remedy or None,
+    }
+    qemu = (
+        None
+        if args is None
+        else {"netdev": args.netdev, "device": args.device, "args": args.words()}
+    )
+    return {
+        "vm": nic.vm,
+        "nic": nic.nic,
+        "tap": done.tap,
+        "bridge": nic.bridge,
+        "mac": nic.mac,
+        "mtu": done.mtu,
+        "queues": nic.queues,
+        "owner": nic.owner,
+        "model": nic.model,
+        "data_path": path,
+        "qemu": qemu,
+        **_plan_data(done.plan),
+    }

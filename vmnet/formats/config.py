@@ -1,0 +1,175 @@
+"""The configuration: `/etc/vmnet/vmnet.toml` as values.
+
+Job: parse TOML (the standard library's tomllib), refuse what is unknown or of the wrong type, and
+name file, key and what was expected.
+Leaves to others: reading the file safely (`vmnet.kernel.files`).
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from vmnet.errors import ConfigError, InvalidInput, NotFound
+from vmnet.model.names import check_link_name
+from vmnet.model.nic import check_mtu, check_queues
+from vmnet.model.vhost import Policy
+
+T = TypeVar("T")
+
+PATH = "/etc/vmnet/vmnet.toml"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A named network.
+
+    Attributes:
+        bridge: the bridge it is on.
+        mtu: in bytes, or None for the bridge's.
+        queues: queue pairs a NIC gets unless it asks otherwise.
+        vhost: the policy for NICs that do not say.
+    """
+
+    name: str
+    bridge: str
+    mtu: int | None = None
+    queues: int = 1
+    vhost: Policy = Policy.AUTO
+
+
+@dataclass(frozen=True)
+class TapRule:
+    """What a TAP that QEMU makes (`script=`) is for.
+
+    Attributes:
+        network: the network to plug it into.
+        vm: its VM's name, or None for the TAP's own name.
+    """
+
+    network: str
+    vm: str | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """All of the configuration; empty where there is no file.
+
+    Attributes:
+        source: the file, for messages.
+        default: the network of NICs that name neither network nor bridge.
+        networks: by name.
+        taps: by the TAP's name.
+    """
+
+    source: str = PATH
+    default: str | None = None
+    networks: dict[str, Network] = field(default_factory=dict)
+    taps: dict[str, TapRule] = field(default_factory=dict)
+
+    def network(self, name: str) -> Network:
+        """Return the network of that name.
+
+        Raises:
+            NotFound: the configuration has none.
+        """
+        if name not in self.networks:
+            known = ", ".join(self.networks) or "none"
+            raise NotFound(
+                f"no network {name[:60]!r} in {self.source} (networks: {known})",
+                code="no-network",
+                remedy=f"add [network.{name}] with a bridge there, or use --bridge",
+            )
+        return self.networks[name]
+
+
+def parse_config(text: str, source: str) -> Config:
+    """Return the configuration in `text`.
+
+    Raises:
+        ConfigError: no TOML, an unknown key, a wrong type or an impossible value.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _bad(source, "", f"is not TOML: {error}") from error
+    _known(source, "", data, ("default", "network", "tap"))
+    networks = {
+        name: _network(source, name, table)
+        for name, table in _tables(source, data, "network").items()
+    }
+    taps = {
+        name: _tap(source, name, table, networks)
+        for name, table in _tables(source, data, "tap").items()
+    }
+    default = _typed(source, "default", data.get("default"), str, "the name of a network")
+    if default is not None and default not in networks:
+        raise _bad(source, "default", f"names no network: {default!r}")
+    return Config(source, default, networks, taps)
+
+
+def _tables(source: str, data: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    tables = _typed(source, key, data.get(key, {}), dict, "tables")
+    for name, table in (tables or {}).items():
+        _typed(source, f"{key}.{name}", table, dict, "a table")
+    return tables or {}
+
+
+def _network(source: str, name: str, table: dict[str, Any]) -> Network:
+    at = f"network.{name}"
+    _known(source, at, table, ("bridge", "mtu", "queues", "vhost"))
+    bridge = _typed(source, f"{at}.bridge", table.get("bridge"), str, "a bridge's name")
+    if bridge is None:
+        raise _bad(source, f"{at}.bridge", "is missing")
+    mtu = _typed(source, f"{at}.mtu", table.get("mtu"), int, "a number of bytes")
+    queues = _typed(source, f"{at}.queues", table.get("queues", 1), int, "a number of queue pairs")
+    vhost = _typed(source, f"{at}.vhost", table.get("vhost", "auto"), str, _policies())
+    try:
+        check_link_name(bridge, "bridge")
+        check_mtu(mtu)
+        check_queues(queues)
+    except InvalidInput as error:
+        raise _bad(source, at, f"cannot be: {error.message}") from error
+    if vhost not in list(Policy):
+        raise _bad(source, f"{at}.vhost", f"is {vhost!r}, expected {_policies()}")
+    return Network(name, bridge, mtu, queues or 1, Policy(vhost))
+
+
+def _policies() -> str:
+    return "one of " + ", ".join(f'"{policy}"' for policy in Policy)
+
+
+def _tap(source: str, name: str, table: dict[str, Any], networks: dict[str, Network]) -> TapRule:
+    at = f"tap.{name}"
+    _known(source, at, table, ("network", "vm"))
+    network = _typed(source, f"{at}.network", table.get("network"), str, "the name of a network")
+    if network not in networks:
+        raise _bad(source, f"{at}.network", f"names no network: {network!r}")
+    return TapRule(network, _typed(source, f"{at}.vm", table.get("vm"), str, "a VM's name"))
+
+
+def _known(source: str, at: str, table: dict[str, Any], keys: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in keys:
+            where = f"{at}.{key}" if at else key
+            raise _bad(source, where, f"is not known; expected one of {', '.join(keys)}")
+
+
+def _typed(source: str, key: str, value: Any, kind: type[T], expected: str) -> T | None:
+    if value is None:
+        return None
+    # bool is an int to Python, not to a reader of the file.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise _bad(
+            source, key, f"is {type(value).__name__} {str(value)[:40]!r}, expected {expected}"
+        )
+    return value
+
+
+def _bad(source: str, key: str, why: str) -> ConfigError:
+    where = f"{source}: {key}" if key else source
+    return ConfigError(
+        f"{where} {why}", code="config", remedy="mend the file; `vmnet config check` reads it again"
+    )

@@ -1,0 +1,145 @@
+"""QEMU's command line: the `-netdev` and `-device` of a NIC.
+
+Job: write the two option values, and put them into a command line.
+Leaves to others: the vhost decision (`vmnet.model.vhost`); nothing here hopes for `vhost=on`.
+Privilege: none.
+
+Grammar: qapi/net.json and qemu(1). A comma in a value is written twice.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from vmnet.errors import InvalidInput
+from vmnet.model.nic import DEFAULT_MODEL, Nic
+from vmnet.model.vhost import is_virtio
+
+#: What a guest takes for granted without being told.
+_USUAL_MTU = 1500
+_PLACE = re.compile(r"\{(netdev|device)(\d*)\}")
+
+
+@dataclass(frozen=True)
+class Args:
+    """A NIC's option values.
+
+    Attributes:
+        netdev: what follows `-netdev`.
+        device: what follows `-device`.
+    """
+
+    netdev: str
+    device: str
+
+    def words(self) -> list[str]:
+        """Return them as four words of a command line."""
+        return ["-netdev", self.netdev, "-device", self.device]
+
+
+def by_name(nic: Nic, tap: str, mtu: int, *, vhost: bool) -> Args:
+    """Return the arguments with which QEMU opens a kept TAP itself.
+
+    Args:
+        nic: the NIC.
+        tap: the TAP's name.
+        mtu: the TAP's MTU, in bytes.
+        vhost: whether vhost-net was proved to be usable by QEMU's user.
+    """
+    options = {
+        "id": netdev_id(nic.nic),
+        "ifname": tap,
+        "script": "",
+        "downscript": "",
+        "vhost": "on" if vhost else "off",
+    }
+    if nic.queues > 1:
+        options["queues"] = str(nic.queues)
+    return Args(_join("tap", options), _device(nic, mtu))
+
+
+def by_fds(nic: Nic, mtu: int, tap_fds: list[int], vhost_fds: list[int]) -> Args:
+    """Return the arguments for descriptors that QEMU inherits.
+
+    Args:
+        nic: the NIC.
+        mtu: the TAP's MTU, in bytes.
+        tap_fds: one for each queue.
+        vhost_fds: as many, or none.
+    """
+    options = {"id": netdev_id(nic.nic), "fds": ":".join(map(str, tap_fds))}
+    if vhost_fds:
+        options["vhost"] = "on"
+        options["vhostfds"] = ":".join(map(str, vhost_fds))
+    else:
+        options["vhost"] = "off"
+    return Args(_join("tap", options), _device(nic, mtu))
+
+
+def netdev_id(nic: int) -> str:
+    """Return the id by which QEMU knows the netdev of a NIC."""
+    return f"vmnet{nic}"
+
+
+def _device(nic: Nic, mtu: int) -> str:
+    options = {
+        "netdev": netdev_id(nic.nic),
+        "id": f"{netdev_id(nic.nic)}-nic",
+        "mac": nic.mac,
+    }
+    if nic.queues > 1:
+        options["mq"] = "on"
+        # One vector for each ring, one for configuration changes, one for the control ring.
+        options["vectors"] = str(2 * nic.queues + 2)
+    if is_virtio(nic.model) and mtu != _USUAL_MTU:
+        options["host_mtu"] = str(mtu)
+    return _join(nic.model or DEFAULT_MODEL, options)
+
+
+def _join(first: str, options: dict[str, str]) -> str:
+    return ",".join([_value(first), *(f"{key}={_value(text)}" for key, text in options.items())])
+
+
+def _value(text: str) -> str:
+    return text.replace(",", ",,")
+
+
+def fill(command: list[str], args: dict[int, Args]) -> list[str]:
+    """Return the command line with the NICs' arguments in it.
+
+    `{netdev}` and `{device}` stand for the values of the only NIC, `{netdev2}` for those of NIC 2.
+    NICs that the command line does not mention are appended.
+
+    Raises:
+        InvalidInput: a place for a NIC that is not there, or one without a number among several.
+    """
+    used: set[int] = set()
+
+    def value(match: re.Match[str]) -> str:
+        nic = _nic_of(match, args)
+        used.add(nic)
+        return args[nic].netdev if match[1] == "netdev" else args[nic].device
+
+    filled = [_PLACE.sub(value, word) for word in command]
+    for nic, arguments in args.items():
+        if nic not in used:
+            filled += arguments.words()
+    return filled
+
+
+def _nic_of(match: re.Match[str], args: dict[int, Args]) -> int:
+    if match[2]:
+        nic = int(match[2])
+    elif len(args) == 1:
+        nic = next(iter(args))
+    else:
+        nic = -1
+    if nic not in args:
+        numbers = ", ".join(map(str, args))
+        raise InvalidInput(
+            f"{match[0]} in the command line names no NIC (there are: {numbers})",
+            code="bad-place",
+            remedy=f"write {{{match[1]}N}} with the NIC's number",
+        )
+    return nic

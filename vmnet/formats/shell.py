@@ -1,0 +1,115 @@
+"""Steps as the lines a person could type.
+
+Job: each step as `ip` lines, every word quoted for sh; what has no such form as a comment.
+Leaves to others: printing them.
+Privilege: none.
+
+Replaying the lines as root in a namespace that looked like the observed one gives the same state,
+with one difference that the kernel's tools force: `ip tuntap add` makes a TAP persistent at once.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import assert_never
+
+from vmnet.model.step import (
+    AddAltname,
+    CreateBridge,
+    CreateTap,
+    DeleteLink,
+    DropAltname,
+    DropTap,
+    NetlinkStep,
+    OpenQueues,
+    Persist,
+    Plan,
+    QuietIpv6,
+    SetAlias,
+    SetMac,
+    SetMaster,
+    SetMtu,
+    SetOwner,
+    SetUp,
+    Step,
+    TunStep,
+)
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Return a plan as lines for sh; an empty plan is an empty list."""
+    uids = {m.do.link.name: m.do.uid for m in plan.moves if isinstance(m.do, SetOwner)}
+    made = {m.do.name for m in plan.moves if isinstance(m.do, CreateTap)}
+    kept = {m.do.link.name for m in plan.moves if isinstance(m.do, Persist)}
+    lines = []
+    for move in plan.moves:
+        step = move.do
+        if isinstance(step, CreateTap):
+            lines += _create_tap(step, uids.get(step.name), kept=step.name in kept)
+        elif not (isinstance(step, SetOwner) and step.link.name in made):
+            lines += step_lines(step)
+    return lines
+
+
+def step_lines(step: Step) -> list[str]:
+    """Return one step as lines for sh."""
+    if isinstance(step, NetlinkStep):
+        return [shlex.join(words) for words in _netlink_words(step)]
+    return _tun_lines(step)
+
+
+def _create_tap(step: CreateTap, uid: int | None, *, kept: bool) -> list[str]:
+    words = ["ip", "tuntap", "add", "dev", step.name, "mode", "tap", "vnet_hdr"]
+    words += ["multi_queue"] if step.multi_queue else []
+    words += ["user", str(uid)] if uid is not None else []
+    lines = [f"# vmnet makes {step.name} only if no link has that name (IFF_TUN_EXCL)"]
+    if not kept:
+        lines.append("# vmnet does not make it persistent: it goes with its process")
+    return [*lines, shlex.join(words)]
+
+
+def _tun_lines(step: TunStep) -> list[str]:
+    match step:
+        case CreateTap():
+            return _create_tap(step, None, kept=True)
+        case OpenQueues(link, count):
+            return [f"# vmnet opens {count} queues of {link.name} and hands them to QEMU"]
+        case SetOwner(link, uid):
+            return [f"# vmnet gives {link.name} to uid {uid} (TUNSETOWNER has no ip command)"]
+        case Persist(link):
+            return [f"# vmnet makes {link.name} persistent only now"]
+        case DropTap(link, multi_queue):
+            words = ["ip", "tuntap", "del", "dev", link.name, "mode", "tap"]
+            return [shlex.join(words + (["multi_queue"] if multi_queue else []))]
+        case _:
+            assert_never(step)
+
+
+def _netlink_words(step: NetlinkStep) -> list[list[str]]:
+    if isinstance(step, CreateBridge):
+        words = ["ip", "link", "add", "dev", step.name, "address", step.mac]
+        return [[*words, "type", "bridge", "stp_state", "0"]]
+    if isinstance(step, DeleteLink):
+        return [["ip", "link", "delete", "dev", step.link.name]]
+    if isinstance(step, AddAltname | DropAltname):
+        verb = "add" if isinstance(step, AddAltname) else "del"
+        return [["ip", "link", "property", verb, "dev", step.link.name, "altname", step.altname]]
+    return [["ip", "link", "set", "dev", step.link.name, *_setting(step)]]
+
+
+def _setting(step: SetAlias | SetMac | SetMtu | QuietIpv6 | SetMaster | SetUp) -> list[str]:
+    match step:
+        case SetAlias(_, alias):
+            return ["alias", alias]
+        case SetMac(_, mac):
+            return ["address", mac]
+        case SetMtu(_, mtu):
+            return ["mtu", str(mtu)]
+        case QuietIpv6():
+            return ["addrgenmode", "none"]
+        case SetMaster(_, master):
+            return ["nomaster"] if master is None else ["master", master.name]
+        case SetUp(_, up):
+            return ["up" if up else "down"]
+        case _:
+            assert_never(step)

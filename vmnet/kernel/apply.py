@@ -1,0 +1,258 @@
+"""Carrying out: the one place that changes the host, and the one that takes changes back.
+
+Job: walk a plan forwards, and on the first failure or signal walk it backwards.
+Leaves to others: what is in the plan (`vmnet.plan`), the messages (`vmnet.kernel.links`), the
+ioctls (`vmnet.kernel.ioctl`).
+Privilege: CAP_NET_ADMIN in the network namespace.
+
+Steps that are rtnetlink messages travel together, as many as stand next to each other.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self, assert_never
+
+from vmnet.errors import Busy, Conflict, VmnetError, of_errno
+from vmnet.kernel import devices, ioctl, signals
+from vmnet.kernel.links import Netlink, Refused
+from vmnet.model.step import (
+    AddAltname,
+    CreateBridge,
+    CreateTap,
+    DropTap,
+    Move,
+    NetlinkStep,
+    OpenQueues,
+    Persist,
+    Plan,
+    Ref,
+    SetOwner,
+    Step,
+    TunStep,
+)
+from vmnet.model.words import describe
+
+_TAP_FLAGS = ioctl.IFF_TAP | ioctl.IFF_NO_PI | ioctl.IFF_VNET_HDR
+
+
+class Apply:
+    """One or more plans being carried out; owns the descriptors of the TAPs it opened.
+
+    Used with `with`: leaving closes what was not taken with `take`, so that a TAP which was not
+    made persistent is gone.
+    """
+
+    def __init__(self, netlink: Netlink) -> None:
+        """Work through this socket."""
+        self._netlink = netlink
+        self._fds: dict[str, list[int]] = {}
+        self._done: list[Move] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self._fds):
+            self._close(name)
+
+    def take(self, name: str) -> list[int]:
+        """Hand over the descriptors of a TAP; the caller closes them from now on."""
+        return self._fds.pop(name, [])
+
+    def run(self, plan: Plan, verify: Callable[[], None] | None = None) -> None:
+        """Carry out a plan, all of it or nothing.
+
+        Args:
+            plan: the steps.
+            verify: called when all is done; raises if the host is not as wished.
+
+        Raises:
+            VmnetError: the first failure, after this and earlier plans of this object were undone;
+                failures of the undo are in its `undo_errors`.
+        """
+        try:
+            for group in _groups(plan.moves):
+                signals.check()
+                self._do(group, self._done)
+            signals.check()
+            if verify is not None and plan.moves:
+                verify()
+        except VmnetError as error:
+            error.undo_errors += self.undo()
+            raise
+        except BaseException:
+            self.undo()
+            raise
+
+    def undo(self) -> list[VmnetError]:
+        """Take back all that was done, last first; return what could not be."""
+        errors = []
+        while self._done:
+            undo = self._done.pop().undo
+            if undo is None:
+                continue
+            try:
+                self._do([Move(undo)], [])
+            except VmnetError as error:
+                errors.append(error)
+        return errors
+
+    def _do(self, group: Sequence[Move], done: list[Move]) -> None:
+        """Carry out a group, and note in `done` what of it was."""
+        first = group[0].do
+        if not isinstance(first, NetlinkStep):
+            self._step(first)
+            done.extend(group)
+            return
+        steps = [move.do for move in group if isinstance(move.do, NetlinkStep)]
+        try:
+            self._netlink.send(steps, self._index)
+        except Refused as error:
+            done.extend(m for place, m in enumerate(group) if place not in error.failed)
+            raise _refusal(steps[error.position], error) from error
+        done.extend(group)
+
+    def _index(self, link: Ref) -> int:
+        """Return a link's index; one that this plan made is asked for by its name."""
+        if link.index:
+            return link.index
+        try:
+            return socket.if_nametoindex(link.name)
+        except OSError as error:
+            raise of_errno(f"find link {link.name!r}", error.errno or errno.ENODEV) from error
+
+    def _step(self, step: TunStep) -> None:
+        match step:
+            case CreateTap(name, multi_queue):
+                self._open(Ref(name), multi_queue=multi_queue, exclusive=True, what=step)
+            case OpenQueues(link, count, multi_queue):
+                while len(self._fds.get(link.name, ())) < count:
+                    self._open(link, multi_queue=multi_queue, exclusive=False, what=step)
+            case SetOwner(link, uid, multi_queue):
+                self._with_tap(link, step, multi_queue=multi_queue, uid=uid)
+            case Persist(link):
+                self._ioctl_persist(self._fds[link.name][0], step, persist=True)
+            case DropTap(link, multi_queue):
+                self._drop(link, step, multi_queue=multi_queue)
+            case _:
+                assert_never(step)
+
+    def _open(self, link: Ref, *, multi_queue: bool, exclusive: bool, what: Step) -> bool:
+        """Attach one more descriptor to a TAP; False if that link is not there any more."""
+        fd = devices.open_tun()
+        try:
+            flags = _TAP_FLAGS
+            flags |= ioctl.IFF_MULTI_QUEUE if multi_queue else 0
+            flags |= ioctl.IFF_TUN_EXCL if exclusive else 0
+            ioctl.tun_set_iff(fd, link.name, flags)
+        except OSError as error:
+            os.close(fd)
+            raise _tun_refusal(what, link.name, error.errno or 0, exclusive=exclusive) from error
+        if link.index and socket.if_nametoindex(link.name) != link.index:
+            # It vanished and the ioctl made another, or somebody else did: not ours to touch. A
+            # fresh one goes with its descriptor.
+            os.close(fd)
+            return False
+        self._fds.setdefault(link.name, []).append(fd)
+        return True
+
+    def _close(self, name: str) -> None:
+        for fd in self._fds.pop(name, []):
+            os.close(fd)
+
+    def _with_tap(self, link: Ref, step: Step, *, multi_queue: bool, uid: int) -> None:
+        held = link.name in self._fds
+        if not held and not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):
+            raise of_errno(describe(step), errno.ENODEV)
+        try:
+            ioctl.tun_set_owner(self._fds[link.name][0], uid)
+        except OSError as error:
+            raise of_errno(describe(step), error.errno or 0) from error
+        finally:
+            if not held:
+                self._close(link.name)
+
+    def _ioctl_persist(self, fd: int, step: Step, *, persist: bool) -> None:
+        try:
+            ioctl.tun_set_persist(fd, persist=persist)
+        except OSError as error:
+            raise of_errno(describe(step), error.errno or 0) from error
+
+    def _drop(self, link: Ref, step: Step, *, multi_queue: bool) -> None:
+        held = link.name in self._fds
+        if not held and not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):
+            return
+        try:
+            if not held and multi_queue:
+                self._refuse_if_shared(link, step)
+            self._ioctl_persist(self._fds[link.name][0], step, persist=False)
+        finally:
+            self._close(link.name)
+
+    def _refuse_if_shared(self, link: Ref, step: Step) -> None:
+        """Leave a multi-queue TAP alone that somebody opened since it was looked at."""
+        now = self._netlink.link(link.name)
+        if now is not None and now.tun is not None and now.tun.queues > 1:
+            raise _taken(step, link.name)
+
+
+def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:
+    """Yield runs of rtnetlink steps together, other steps one by one.
+
+    A new bridge stands alone: the steps after it need its index, and must not happen to a bridge
+    that somebody else made first.
+    """
+    run: list[Move] = []
+    for move in moves:
+        if isinstance(move.do, NetlinkStep) and not isinstance(move.do, CreateBridge):
+            run.append(move)
+            continue
+        if run:
+            yield run
+            run = []
+        yield [move]
+    if run:
+        yield run
+
+
+def _taken(step: Step, name: str) -> Busy:
+    return Busy(
+        f"cannot {describe(step)}: a process has it open (EBUSY)",
+        code="tap-held",
+        remedy=f"`vmnet who {name}` shows which; stop it first",
+    )
+
+
+def _tun_refusal(step: Step, name: str, number: int, *, exclusive: bool) -> VmnetError:
+    doing = describe(step)
+    if number == errno.EBUSY and exclusive:
+        return Conflict(
+            f"cannot {doing}: a link of that name appeared meanwhile (EBUSY)",
+            code="tap-foreign",
+            remedy=f"`vmnet who {name}` shows whose it is; try again",
+        )
+    if number == errno.EBUSY:
+        return _taken(step, name)
+    if number == errno.EINVAL:
+        return Conflict(
+            f"cannot {doing}: the link of that name is no TAP, or was made for another number of "
+            "queues (EINVAL)",
+            code="queues-fixed",
+            remedy=f"`ip -d link show {name}` shows what it is",
+        )
+    return of_errno(doing, number)
+
+
+def _refusal(step: NetlinkStep, error: Refused) -> VmnetError:
+    number = error.errno or 0
+    if isinstance(step, AddAltname) and number == errno.EEXIST:
+        return Conflict(
+            f"cannot {describe(step)}: another link has it (EEXIST)",
+            code="mac-used" if step.altname.startswith("vmnet-mac-") else "altname-used",
+            remedy=f"`ip link show {step.altname}` shows which link",
+        )
+    return of_errno(describe(step), number, error.said)

@@ -1,0 +1,85 @@
+"""Looking: what the kernel shows, gathered for a planner.
+
+Job: one view for one decision, with as few questions as it takes.
+Leaves to others: deciding (`vmnet.plan`).
+Privilege: reading links needs none; seeing who holds a TAP needs root.
+"""
+
+from __future__ import annotations
+
+from vmnet.kernel.host import machine_id
+from vmnet.kernel.links import Netlink
+from vmnet.model.host import BridgeView, Holders, Link, NicView
+from vmnet.model.mac import derive
+from vmnet.model.names import mac_alt_name
+from vmnet.model.nic import Nic
+
+
+def nic_view(netlink: Netlink, name: str, nic: Nic, *, holders: bool = True) -> NicView:
+    """Return what a planner needs to know about one NIC.
+
+    Args:
+        netlink: a socket into the namespace.
+        name: the TAP's name.
+        nic: the wish.
+        holders: look for the processes that have the TAP open.
+    """
+    tap = netlink.link(name)
+    bridge = netlink.link(nic.bridge)
+    master = None
+    if tap is not None and tap.master:
+        at_home = bridge is not None and bridge.index == tap.master
+        master = bridge if at_home else netlink.link_by_index(tap.master)
+    there = () if bridge is not None else tuple(b.name for b in netlink.bridges())
+    mac_user = netlink.link_by_altname(mac_alt_name(nic.mac)) if nic.mac else None
+    return NicView(
+        name=name,
+        tap=tap,
+        master=master,
+        bridge=bridge,
+        bridges=there,
+        mac_user=mac_user,
+        holders=holders_of(tap) if holders else Holders(),
+    )
+
+
+def holders_of(link: Link | None) -> Holders:
+    """Return who holds a TAP; the kernel's carrier spares the search where nobody does."""
+    if link is None or not link.carrier or not link.is_tap:
+        return Holders()
+    from vmnet.kernel import processes  # noqa: PLC0415 - psutil costs 45 ms, needed only here
+
+    return processes.holders([link.name])[link.name]
+
+
+def bridge_mac(name: str) -> str:
+    """Return the address vmnet gives a bridge of that name on this host.
+
+    Raises:
+        NotFound: this host has no machine id.
+    """
+    return derive(machine_id(), "bridge", name)
+
+
+def bridge_view(netlink: Netlink, name: str) -> BridgeView:
+    """Return what a planner needs to know about a bridge of vmnet's own."""
+    link = netlink.link(name)
+    mac = bridge_mac(name)
+    if link is None:
+        return BridgeView(None, mac)
+    ports = netlink.ports(link.index) if link.kind == "bridge" else []
+    return BridgeView(
+        link=link,
+        mac=mac,
+        ports=tuple(map(_port, ports)),
+        addresses=tuple(netlink.addresses(link.index)),
+        routes=tuple(netlink.routes(link.index)),
+        uppers=tuple(netlink.uppers(link.index)),
+    )
+
+
+def _port(link: Link) -> str:
+    known = holders_of(link).known
+    if not known:
+        return link.name
+    return f"{link.name} (held by pid {known[0].pid}: {known[0].command})"

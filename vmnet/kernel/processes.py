@@ -1,0 +1,172 @@
+"""Processes: who has a TAP open, and which vhost workers serve it. The one file with psutil.
+
+Job: find holders by what the kernel shows in `/proc/<pid>/fdinfo` (the `iff:` line that
+drivers/net/tun.c writes), whatever the process calls itself.
+Leaves to others: what a holder means for a plan.
+Privilege: root sees every process of its PID namespace; without it, or behind `hidepid`, some may
+be missing, and `Holders.blind` says so.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from vmnet.kernel import ioctl
+from vmnet.kernel.host import in_first_pid_namespace, netns_inode
+from vmnet.model.host import Holder, Holders, Worker
+
+_PROC = Path("/proc")
+#: The numbers are one for all architectures (both calls are younger than that rule).
+_SYS_PIDFD_OPEN, _SYS_PIDFD_GETFD = 434, 438
+_COMMAND_MAX = 120
+
+
+def holders(names: Iterable[str]) -> dict[str, Holders]:
+    """Return who holds each of these TAPs of this network namespace.
+
+    One pass over all processes serves any number of TAPs.
+    """
+    wanted = set(names)
+    found: dict[str, list[Holder]] = {name: [] for name in wanted}
+    refused = 0
+    for pid in psutil.pids():
+        try:
+            taps, vhost = _taps_of(pid, wanted)
+        except PermissionError:
+            refused += 1
+            continue
+        except OSError:
+            continue  # it ended while being looked at
+        for name, fds in taps.items():
+            with suppress(psutil.NoSuchProcess):
+                found[name].append(_describe(pid, fds, vhost))
+    blind = _blind(refused)
+    return {name: Holders(tuple(known), blind) for name, known in found.items()}
+
+
+def _blind(refused: int) -> str:
+    if not in_first_pid_namespace():
+        return "this is a PID namespace of its own: processes outside it cannot be seen"
+    if refused:
+        return f"{refused} processes may not be looked at by this user"
+    if os.geteuid() != 0 and _hides_processes():
+        return "/proc is mounted with hidepid"
+    return ""
+
+
+def _hides_processes() -> bool:
+    with open("/proc/self/mounts", encoding="utf-8", errors="replace") as mounts:
+        return any(line.split()[1:3] == ["/proc", "proc"] and "hidepid" in line for line in mounts)
+
+
+def _taps_of(pid: int, wanted: set[str]) -> tuple[dict[str, int], int]:
+    """Return how many descriptors of each wanted TAP a process has, and how many of vhost-net."""
+    taps: dict[str, int] = {}
+    vhost = 0
+    folder = _PROC / str(pid) / "fd"
+    for entry in os.scandir(folder):
+        try:
+            target = os.readlink(entry.path)
+        except FileNotFoundError:
+            continue
+        if target == ioctl.VHOST_NODE:
+            vhost += 1
+        elif target.endswith("/net/tun"):
+            name = _tap_of_fd(pid, entry.name)
+            if name in wanted and _is_here(pid, int(entry.name)):
+                taps[name] = taps.get(name, 0) + 1
+    return taps, vhost
+
+
+def _tap_of_fd(pid: int, fd: str) -> str:
+    try:
+        text = (_PROC / str(pid) / "fdinfo" / fd).read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key == "iff":
+            return value.strip()
+    return ""
+
+
+def _is_here(pid: int, fd: int) -> bool:
+    """Say whether another process's TAP is in this network namespace: names alone do not tell.
+
+    Where the kernel does not let us ask (no pidfd_getfd, no ptrace permission) the answer is yes:
+    a TAP wrongly taken for held stays, and that hurts nobody.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = libc.syscall(_SYS_PIDFD_OPEN, pid, 0)
+    if pidfd < 0:
+        return True
+    try:
+        copy = libc.syscall(_SYS_PIDFD_GETFD, pidfd, fd, 0)
+        if copy < 0:
+            return True
+        try:
+            namespace = ioctl.tun_get_netns(copy)
+        except OSError:
+            return True
+        finally:
+            os.close(copy)
+    finally:
+        os.close(pidfd)
+    try:
+        return os.fstat(namespace).st_ino == netns_inode()
+    finally:
+        os.close(namespace)
+
+
+def _describe(pid: int, fds: int, vhost: int) -> Holder:
+    process = psutil.Process(pid)
+    with process.oneshot():
+        words = process.cmdline() or [process.name()]
+        try:
+            user = process.username()
+        except KeyError:
+            user = str(process.uids().real)
+    return Holder(pid, _one_line(words), user, fds, vhost)
+
+
+def _one_line(words: list[str]) -> str:
+    """Join a command line for a message; a tenant may have chosen its characters."""
+    text = " ".join(words)
+    safe = "".join(c if c.isprintable() else "?" for c in text)
+    return safe if len(safe) <= _COMMAND_MAX else safe[: _COMMAND_MAX - 1] + "…"
+
+
+def with_workers(holder: Holder) -> Holder:
+    """Return the holder with the vhost workers that serve it.
+
+    Since Linux 6.4 a worker is a thread of the process itself, before that a kernel thread; both
+    are named `vhost-<pid>` (drivers/vhost/vhost.c).
+    """
+    name = f"vhost-{holder.pid}"
+    return replace(holder, workers=(*_own_threads(holder.pid, name), *_kernel_threads(name)))
+
+
+def _own_threads(pid: int, name: str) -> Iterator[Worker]:
+    with suppress(psutil.NoSuchProcess):
+        for thread in psutil.Process(pid).threads():
+            try:
+                comm = (_PROC / str(pid) / "task" / str(thread.id) / "comm").read_text()
+            except OSError:
+                continue
+            if comm.strip() == name:
+                seconds = thread.user_time + thread.system_time
+                yield Worker(thread.id, f"thread of {pid}", seconds)
+
+
+def _kernel_threads(name: str) -> Iterator[Worker]:
+    for process in psutil.process_iter(["name", "ppid", "cpu_times"]):
+        if process.info["name"] == name and process.info["ppid"] in (0, 2):
+            times = process.info["cpu_times"]
+            yield Worker(process.pid, "kernel thread", times.user + times.system)

@@ -1,0 +1,106 @@
+"""Looking without touching: what vmnet has made, and who uses it.
+
+Job: `list` and `who` as values.
+Leaves to others: the tables (`vmnet.entry.report`).
+Privilege: reading links needs none; seeing other users' processes needs root.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vmnet.errors import Conflict, NotFound
+from vmnet.model.host import Holders, Link
+from vmnet.model.tag import Tag
+from vmnet.service.base import opened, tagged
+
+
+@dataclass(frozen=True)
+class Row:
+    """One NIC that vmnet knows.
+
+    Attributes:
+        link: its TAP.
+        tag: what vmnet wrote about it.
+        bridge: the bridge it is a port of now; empty for none.
+        holders: who has it open.
+    """
+
+    link: Link
+    tag: Tag
+    bridge: str
+    holders: Holders
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Who has a TAP open.
+
+    Attributes:
+        link: the TAP.
+        tag: what vmnet wrote about it, or None for a foreign one.
+        bridge: the bridge it is a port of; empty for none.
+        holders: the processes, with their vhost workers.
+    """
+
+    link: Link
+    tag: Tag | None
+    bridge: str
+    holders: Holders
+
+
+def list_nics(vm: str | None = None) -> list[Row]:
+    """Return the NICs that vmnet made or manages, of one VM or of all."""
+    with opened() as netlink:
+        found = [(link, tag) for link, tag in tagged(netlink, vm) if link.kind != "bridge"]
+        names = {link.master: "" for link, _ in found if link.master}
+        for index in names:
+            bridge = netlink.link_by_index(index)
+            names[index] = bridge.name if bridge else ""
+    held = _holders([link for link, _ in found if link.carrier])
+    return [
+        Row(link, tag, names.get(link.master, ""), held.get(link.name, Holders()))
+        for link, tag in found
+    ]
+
+
+def who(name: str) -> Holding:
+    """Return which processes hold a TUN or TAP.
+
+    Args:
+        name: the link's name, or another name of it (`vmnet-<vm>-<nic>`).
+
+    Raises:
+        NotFound: no such link.
+        Conflict: it is no TUN or TAP; nobody can hold it.
+    """
+    with opened() as netlink:
+        link = netlink.link(name) if len(name.encode()) <= 15 else None
+        link = link or netlink.link_by_altname(name)
+        bridge = netlink.link_by_index(link.master) if link is not None and link.master else None
+    if link is None:
+        raise NotFound(
+            f"no link {name[:127]!r} here",
+            code="link-missing",
+            remedy="`vmnet list` shows vmnet's own, `ip -br link` all",
+        )
+    if link.tun is None:
+        raise Conflict(
+            f"link {name!r} is of kind {link.kind or 'hardware'}: only a TUN or TAP has holders",
+            code="not-a-tap",
+            remedy="`vmnet list` shows vmnet's TAPs",
+        )
+    holders = _holders([link])[link.name]
+    if holders.known:
+        from vmnet.kernel.processes import with_workers  # noqa: PLC0415 - psutil, only when needed
+
+        holders = replace(holders, known=tuple(map(with_workers, holders.known)))
+    return Holding(link, link.tag, bridge.name if bridge else "", holders)
+
+
+def _holders(links: list[Link]) -> dict[str, Holders]:
+    if not links:
+        return {}
+    from vmnet.kernel.processes import holders  # noqa: PLC0415 - psutil, only when needed
+
+    return holders(link.name for link in links)

@@ -1,0 +1,176 @@
+"""The facts: what the kernel shows, as values.
+
+Job: links, TAPs, holders as frozen values; everything a planner may look at.
+Leaves to others: reading them (`vmnet.kernel`).
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vmnet.model.tag import Tag, parse_tag
+
+
+@dataclass(frozen=True)
+class TunFacts:
+    """What rtnetlink tells of a TUN or TAP (linux/if_link.h IFLA_TUN_*).
+
+    Attributes:
+        tap: TAP, else TUN.
+        persist: it outlives its last file descriptor.
+        multi_queue: it was made with IFF_MULTI_QUEUE.
+        vnet_hdr: frames carry a virtio-net header.
+        owner: the uid that may attach, or None for nobody in particular.
+        group: the gid that may attach, or None.
+        queues: queues attached now; 0 also where the kernel does not tell (single queue).
+    """
+
+    tap: bool
+    persist: bool
+    multi_queue: bool
+    vnet_hdr: bool
+    owner: int | None
+    group: int | None
+    queues: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """A link as rtnetlink shows it.
+
+    Attributes:
+        index: the kernel's number for it.
+        kind: `bridge`, `tun`, `veth`, ...; empty for hardware.
+        mac: the host's end.
+        mtu: in bytes.
+        master: index of the bridge it is a port of, or 0.
+        up: IFF_UP.
+        carrier: for a TAP: a process has it open.
+        carrier_ups: how often the carrier came on since the link was made; 0 for a TAP that only
+            its maker has had open (IFLA_CARRIER_UP_COUNT).
+        alias: the text of `ip link set alias`.
+        altnames: its other names.
+        tun: set for kind `tun`.
+    """
+
+    index: int
+    name: str
+    kind: str
+    mac: str
+    mtu: int
+    master: int
+    up: bool
+    carrier: bool
+    carrier_ups: int
+    alias: str
+    altnames: tuple[str, ...]
+    tun: TunFacts | None
+
+    @property
+    def tag(self) -> Tag | None:
+        """What vmnet wrote about this link, if it did."""
+        return parse_tag(self.alias)
+
+    @property
+    def is_tap(self) -> bool:
+        """Whether it is a TAP."""
+        return self.tun is not None and self.tun.tap
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has a TAP open.
+
+    Attributes:
+        pid: its process id.
+        command: its command line, one line, escaped for a terminal.
+        user: its user's name or uid.
+        fds: how many descriptors of this TAP it has: its queues.
+        vhost_fds: how many descriptors of `/dev/vhost-net` it has, for all its NICs.
+        workers: the vhost workers that serve it.
+    """
+
+    pid: int
+    command: str
+    user: str
+    fds: int
+    vhost_fds: int
+    workers: tuple[Worker, ...] = ()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A thread that moves packets for vhost-net.
+
+    Attributes:
+        tid: its thread id.
+        kind: `kernel thread` (before Linux 6.4) or `thread of <pid>` (since).
+        cpu_seconds: time it has run, in seconds.
+    """
+
+    tid: int
+    kind: str
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Holders:
+    """Who has a TAP open, as far as this process can see.
+
+    Attributes:
+        known: the processes found.
+        blind: why some may be missing; empty if all processes can be seen.
+    """
+
+    known: tuple[Holder, ...] = ()
+    blind: str = ""
+
+
+@dataclass(frozen=True)
+class NicView:
+    """All a planner needs to know of the host for one NIC.
+
+    Attributes:
+        name: the TAP's name, there or not.
+        tap: the link of that name, or None.
+        master: the bridge that the TAP is a port of now, or None.
+        bridge: the link that has the wished bridge's name, or None.
+        bridges: names of the bridges there are, for the message when `bridge` is None.
+        mac_user: another link that carries the wished guest MAC, or None.
+        holders: who has the TAP open.
+    """
+
+    name: str
+    tap: Link | None
+    master: Link | None
+    bridge: Link | None
+    bridges: tuple[str, ...]
+    mac_user: Link | None
+    holders: Holders
+
+
+@dataclass(frozen=True)
+class BridgeView:
+    """What a planner needs to know of a bridge.
+
+    Attributes:
+        link: the link of that name, or None.
+        mac: the address vmnet gives a bridge of that name on this host.
+        ports: names of its ports, each with its holder where it has one.
+        addresses: its addresses with prefix length.
+        routes: destinations of routes through it that the kernel did not make by itself.
+        uppers: names of links that sit on it (VLANs, macvlans).
+    """
+
+    link: Link | None
+    mac: str
+    ports: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    uppers: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing would be lost with it."""
+        return not (self.ports or self.addresses or self.routes or self.uppers)

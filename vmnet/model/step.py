@@ -1,0 +1,188 @@
+"""Steps: the small named changes a plan is made of.
+
+Job: one frozen class for each change to the host, and the plan that is a list of them.
+Leaves to others: deciding (`vmnet.plan`), carrying out (`vmnet.kernel.apply`), writing as a shell
+line (`vmnet.formats.shell`). A step has no method: mypy's exhaustiveness check makes sure that
+both of those know every step.
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Which link a step is about.
+
+    Attributes:
+        name: its name.
+        index: its index as observed; 0 for a link that this very plan makes. With it a step
+            cannot hit another link that got the name meanwhile.
+    """
+
+    name: str
+    index: int = 0
+
+
+@dataclass(frozen=True)
+class CreateTap:
+    """Make a TAP that did not exist and hold it; it dies with this process unless persisted."""
+
+    name: str
+    multi_queue: bool
+
+
+@dataclass(frozen=True)
+class OpenQueues:
+    """Open queues of a TAP, so that in all `count` are held."""
+
+    link: Ref
+    count: int
+    multi_queue: bool
+
+
+@dataclass(frozen=True)
+class SetOwner:
+    """Let one uid attach to the TAP."""
+
+    link: Ref
+    uid: int
+    multi_queue: bool
+
+
+@dataclass(frozen=True)
+class Persist:
+    """Let the TAP outlive this process: the commit of an attach."""
+
+    link: Ref
+
+
+@dataclass(frozen=True)
+class DropTap:
+    """Take persistence from a TAP and let go of it: it vanishes, but never under a holder.
+
+    The kernel removes a TAP that is not persistent when its last descriptor closes; if some
+    process opened it meanwhile, it stays until that one is done.
+    """
+
+    link: Ref
+    multi_queue: bool
+
+
+@dataclass(frozen=True)
+class DeleteLink:
+    """Remove a link whoever uses it: a bridge, or a TAP with `--force`."""
+
+    link: Ref
+
+
+@dataclass(frozen=True)
+class CreateBridge:
+    """Make a bridge that did not exist, with an address of its own and STP off."""
+
+    name: str
+    mac: str
+
+
+@dataclass(frozen=True)
+class SetAlias:
+    """Write the link's alias, where the tag lives."""
+
+    link: Ref
+    alias: str
+
+
+@dataclass(frozen=True)
+class SetMac:
+    """Set the link's address."""
+
+    link: Ref
+    mac: str
+
+
+@dataclass(frozen=True)
+class SetMtu:
+    """Set the link's MTU, in bytes."""
+
+    link: Ref
+    mtu: int
+
+
+@dataclass(frozen=True)
+class QuietIpv6:
+    """Keep the host from making an IPv6 address on the link and from talking through it."""
+
+    link: Ref
+
+
+@dataclass(frozen=True)
+class AddAltname:
+    """Give the link another name."""
+
+    link: Ref
+    altname: str
+
+
+@dataclass(frozen=True)
+class DropAltname:
+    """Take another name from the link."""
+
+    link: Ref
+    altname: str
+
+
+@dataclass(frozen=True)
+class SetMaster:
+    """Make the link a port of a bridge; `master` None takes it out."""
+
+    link: Ref
+    master: Ref | None
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """Bring the link up, or down."""
+
+    link: Ref
+    up: bool = True
+
+
+#: Steps done with ioctls on a descriptor of `/dev/net/tun`.
+TunStep = CreateTap | OpenQueues | SetOwner | Persist | DropTap
+#: Steps that are one rtnetlink message each; neighbours of this kind travel in one system call.
+NetlinkStep = (
+    DeleteLink
+    | CreateBridge
+    | SetAlias
+    | SetMac
+    | SetMtu
+    | QuietIpv6
+    | AddAltname
+    | DropAltname
+    | SetMaster
+    | SetUp
+)
+Step = TunStep | NetlinkStep
+
+
+@dataclass(frozen=True)
+class Move:
+    """A step and what takes it back; None where undoing an earlier step takes this one along."""
+
+    do: Step
+    undo: Step | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, in order.
+
+    Attributes:
+        moves: the steps; empty if the host is as wished.
+        notes: what the user should know, one line each; the plan is carried out all the same.
+    """
+
+    moves: tuple[Move, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,85 @@
+"""What a step does, in words: for errors (`cannot <words>`) and for `--json`.
+
+Job: one line for each kind of step.
+Leaves to others: the shell form (`vmnet.formats.shell`).
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from vmnet.model.step import (
+    AddAltname,
+    CreateBridge,
+    CreateTap,
+    DeleteLink,
+    DropAltname,
+    DropTap,
+    OpenQueues,
+    Persist,
+    QuietIpv6,
+    SetAlias,
+    SetMac,
+    SetMaster,
+    SetMtu,
+    SetOwner,
+    SetUp,
+    Step,
+)
+
+
+def describe(step: Step) -> str:
+    """Return what the step does, as the rest of `cannot ...`."""
+    match step:
+        case CreateTap(name):
+            return f"make tap {name!r}"
+        case OpenQueues(link, count):
+            return f"open {count} queues of tap {link.name!r}"
+        case SetOwner(link, uid):
+            return f"give tap {link.name!r} to uid {uid}"
+        case Persist(link):
+            return f"make tap {link.name!r} persistent"
+        case DropTap(link):
+            return f"remove tap {link.name!r}"
+        case CreateBridge(name):
+            return f"make bridge {name!r}"
+        case _:
+            return _describe_setting(step)
+
+
+def _describe_setting(  # noqa: C901 - one case for each kind of step
+    step: DeleteLink
+    | SetAlias
+    | SetMac
+    | SetMtu
+    | QuietIpv6
+    | AddAltname
+    | DropAltname
+    | SetMaster
+    | SetUp,
+) -> str:
+    name = repr(step.link.name)
+    match step:
+        case DeleteLink():
+            return f"delete link {name}"
+        case SetAlias():
+            return f"write the tag of link {name}"
+        case SetMac(_, mac):
+            return f"set the address of link {name} to {mac}"
+        case SetMtu(_, mtu):
+            return f"set the MTU of link {name} to {mtu}"
+        case QuietIpv6():
+            return f"keep IPv6 of link {name} silent"
+        case AddAltname(_, altname):
+            return f"give link {name} the name {altname!r}"
+        case DropAltname(_, altname):
+            return f"take the name {altname!r} from link {name}"
+        case SetMaster(_, master):
+            if master is None:
+                return f"take link {name} out of its bridge"
+            return f"put link {name} into bridge {master.name!r}"
+        case SetUp(_, up):
+            return f"bring link {name} {'up' if up else 'down'}"
+        case _:
+            assert_never(step)

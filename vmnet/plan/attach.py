@@ -1,0 +1,400 @@
+"""What is missing for a NIC.
+
+Job: the difference between a wish and the host, as a plan; refusals where vmnet may not change
+what it finds.
+Leaves to others: looking (`vmnet.kernel.observe`), doing (`vmnet.kernel.apply`).
+Privilege: none.
+
+The order follows the kernel's needs: owner before anything else can open the TAP, MTU before the
+bridge (else a bridge that was never given an MTU shrinks), tag and names before traffic, up last,
+and persistence after that: until then the TAP dies with this process, whatever ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vmnet.errors import Busy, Conflict, InvalidInput, NotFound, VmnetError
+from vmnet.model.host import Holders, Link, NicView, TunFacts
+from vmnet.model.mac import tap_mac
+from vmnet.model.names import alt_name, mac_alt_name
+from vmnet.model.nic import Nic
+from vmnet.model.step import (
+    AddAltname,
+    CreateTap,
+    DropAltname,
+    DropTap,
+    Move,
+    OpenQueues,
+    Persist,
+    Plan,
+    QuietIpv6,
+    Ref,
+    SetAlias,
+    SetMac,
+    SetMaster,
+    SetMtu,
+    SetOwner,
+    SetUp,
+    Step,
+)
+from vmnet.model.tag import IdleMark, Life, Own, Tag, format_tag, vm_in_tag
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a plan needs that is neither wish nor host; given, so that planning stays pure.
+
+    Attributes:
+        generation: eight hexadecimal digits for a link made now.
+        boottime: CLOCK_BOOTTIME, in seconds.
+    """
+
+    generation: str
+    boottime: int
+
+
+def plan_attach(nic: Nic, view: NicView, now: Moment) -> Plan:
+    """Return the steps that make the kept TAP of a NIC ready before QEMU starts.
+
+    Raises:
+        NotFound: no such bridge.
+        Conflict: the bridge, the TAP or the MAC is somebody else's, or the TAP was made otherwise.
+        Busy: a process holds the TAP, and what is asked would break it.
+        InvalidInput: the MTU is larger than the bridge's.
+    """
+    bridge = check_bridge(nic.bridge, view)
+    _check_mtu(nic, bridge)
+    _check_mac_free(nic, view)
+    if view.tap is None:
+        return Plan(_create(nic, view.name, bridge, now, keep=True), _notes(nic, bridge))
+    return _adjust(nic, view, view.tap, bridge)
+
+
+def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
+    """Return the steps that make a TAP and hold all its queues for the QEMU this process becomes.
+
+    A TAP that `attach` made is used as it is, and stays when QEMU ends.
+
+    Raises:
+        As `plan_attach`; Busy also if any process holds the TAP.
+    """
+    bridge = check_bridge(nic.bridge, view)
+    _check_mtu(nic, bridge)
+    _check_mac_free(nic, view)
+    multi = nic.queues > 1
+    if view.tap is None:
+        moves = _create(nic, view.name, bridge, now, keep=False)
+        opened = OpenQueues(Ref(view.name), nic.queues, multi)
+        return Plan((*moves, Move(opened)) if multi else moves, _notes(nic, bridge))
+    _refuse_if_held(view.tap, view.holders, "start a second QEMU on it")
+    adjusted = _adjust(nic, view, view.tap, bridge)
+    opened = OpenQueues(Ref(view.name, view.tap.index), nic.queues, multi)
+    return Plan((*adjusted.moves, Move(opened)), adjusted.notes)
+
+
+def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
+    """Return the steps that plug in a TAP which a QEMU has made and holds (`-netdev tap,script=`).
+
+    Raises:
+        NotFound: no such TAP or bridge.
+        Conflict: the link is no TAP, or a port of another bridge.
+    """
+    bridge = check_bridge(nic.bridge, view)
+    _check_mtu(nic, bridge)
+    tap = view.tap
+    if tap is None:
+        raise NotFound(
+            f"no link {view.name!r} here",
+            code="tap-missing",
+            remedy="this is called by QEMU, after it made the TAP: `-netdev tap,script=...`",
+        )
+    if not tap.is_tap:
+        raise not_a_tap(tap)
+    if tap.tag is not None:
+        return _adjust_managed(tap, bridge, view.master)
+    if view.master is not None and view.master.index != bridge.index:
+        raise stolen(tap, view.master, bridge.name)
+    return Plan(_manage(nic, tap, bridge, now), _notes(nic, bridge))
+
+
+def plan_left(nic: Nic, view: NicView) -> Plan:
+    """Return what a second look finds still to do after a plan was carried out.
+
+    Raises:
+        NotFound: the TAP or the bridge is gone.
+        Conflict, Busy: what is left could not be done either.
+    """
+    bridge = check_bridge(nic.bridge, view)
+    if view.tap is None:
+        raise NotFound(
+            f"tap {view.name!r} is gone again",
+            code="link-gone",
+            remedy="another program may have removed it: see `ip monitor link`",
+        )
+    return _adjust(nic, view, view.tap, bridge)
+
+
+def check_bridge(name: str, view: NicView) -> Link:
+    """Return the wished bridge, or raise if it is not there or not a Linux bridge."""
+    if view.bridge is None:
+        there = ", ".join(view.bridges) or "none"
+        raise NotFound(
+            f"no bridge {name!r} here (bridges: {there})",
+            code="bridge-missing",
+            remedy=f"make it with `vmnet bridge create {name}`, or name another with --bridge",
+        )
+    if view.bridge.kind != "bridge":
+        kind = view.bridge.kind or "hardware"
+        raise Conflict(
+            f"link {name!r} is not a Linux bridge but of kind {kind}",
+            code="not-a-bridge",
+            remedy="name a bridge: `ip -br link show type bridge` lists them",
+        )
+    return view.bridge
+
+
+def _check_mtu(nic: Nic, bridge: Link) -> None:
+    if nic.mtu is not None and nic.mtu > bridge.mtu:
+        raise InvalidInput(
+            f"MTU {nic.mtu} is larger than the {bridge.mtu} of bridge {bridge.name!r}: "
+            "longer packets would be lost there",
+            code="mtu-over-bridge",
+            remedy=f"ask for at most {bridge.mtu}, or raise the bridge's first",
+        )
+
+
+def _check_mac_free(nic: Nic, view: NicView) -> None:
+    user = view.mac_user
+    if user is None or (view.tap is not None and user.index == view.tap.index):
+        return
+    owner = f" (VM {user.tag.vm_name!r}, NIC {user.tag.nic})" if user.tag else ""
+    raise Conflict(
+        f"MAC {nic.mac} is already used by {user.name!r}{owner}",
+        code="mac-used",
+        remedy="give another with --mac, or leave it out",
+    )
+
+
+def _notes(nic: Nic, bridge: Link) -> tuple[str, ...]:
+    notes = []
+    if not bridge.up:
+        notes.append(
+            f"bridge {bridge.name!r} is down: nothing passes until `ip link set {bridge.name} up`"
+        )
+    pinned = bridge.tag is not None and bridge.tag.own is Own.MADE
+    if nic.mtu is not None and nic.mtu < bridge.mtu and not pinned:
+        notes.append(
+            f"MTU {nic.mtu} is below the {bridge.mtu} of bridge {bridge.name!r}: if nobody ever "
+            "set the bridge's, it shrinks to that while this NIC is attached"
+        )
+    return tuple(notes)
+
+
+def _new_tag(nic: Nic, now: Moment, own: Own, life: Life) -> Tag:
+    kept = life is Life.KEPT
+    return Tag(
+        vm=vm_in_tag(nic.vm),
+        nic=nic.nic,
+        generation=now.generation,
+        own=own,
+        life=life,
+        mac=nic.mac,
+        queues=nic.queues,
+        bridge=nic.bridge,
+        idle=IdleMark(now.boottime, 0) if kept else None,
+    )
+
+
+def _create(nic: Nic, name: str, bridge: Link, now: Moment, *, keep: bool) -> tuple[Move, ...]:
+    multi = nic.queues > 1
+    link = Ref(name)
+    tag = _new_tag(nic, now, Own.MADE, Life.KEPT if keep else Life.PROCESS)
+    building = format_tag(replace(tag, life=Life.BUILDING))
+    # Undoing the first step takes the TAP away, and all the others with it.
+    steps: list[Step] = []
+    if nic.owner is not None:
+        steps.append(SetOwner(link, nic.owner, multi))
+    steps += [
+        SetAlias(link, building),
+        QuietIpv6(link),
+        SetMac(link, tap_mac(nic.mac)),
+        SetMtu(link, nic.mtu or bridge.mtu),
+        AddAltname(link, alt_name(nic.vm, nic.nic)),
+        AddAltname(link, mac_alt_name(nic.mac)),
+        SetMaster(link, Ref(bridge.name, bridge.index)),
+        SetAlias(link, format_tag(tag)),
+        SetUp(link),
+    ]
+    if keep:
+        steps.append(Persist(link))
+    first = Move(CreateTap(name, multi), DropTap(link, multi))
+    return (first, *(Move(step) for step in steps))
+
+
+def _adjust(nic: Nic, view: NicView, tap: Link, bridge: Link) -> Plan:
+    tag, tun = _check_ours(nic, tap)
+    if tun.multi_queue != (nic.queues > 1):
+        made = "many queues" if tun.multi_queue else "one queue"
+        raise Conflict(
+            f"tap {tap.name!r} was made for {made}, {nic.queues} asked for: "
+            "the kernel cannot change that on a live TAP",
+            code="queues-fixed",
+            remedy="stop the VM, `vmnet detach` it, attach it again",
+        )
+    moves = [
+        *_move_master(tap, tag, view, bridge),
+        *_move_link(nic, tap, tag, view.holders, bridge),
+        *_move_owner(nic, tap, tun, view.holders),
+    ]
+    bridge_now = bridge.name
+    wished = replace(
+        tag,
+        mac=nic.mac,
+        queues=nic.queues,
+        bridge=bridge_now,
+        life=Life.KEPT if tag.life is Life.BUILDING else tag.life,
+    )
+    link = Ref(tap.name, tap.index)
+    if wished != tag:
+        moves.append(Move(SetAlias(link, format_tag(wished)), SetAlias(link, tap.alias)))
+    if not tap.up:
+        moves.append(Move(SetUp(link), SetUp(link, up=False)))
+    return Plan(tuple(moves), _notes(nic, bridge))
+
+
+def _check_ours(nic: Nic, tap: Link) -> tuple[Tag, TunFacts]:
+    tag = tap.tag
+    if tap.tun is None or not tap.tun.tap:
+        raise not_a_tap(tap)
+    if tag is None:
+        raise Conflict(
+            f"a tap {tap.name!r} is already there and is not vmnet's",
+            code="tap-foreign",
+            remedy=f"look at it with `vmnet who {tap.name}`; vmnet leaves it alone",
+        )
+    if not tag.is_for(nic.vm, nic.nic):
+        raise Conflict(
+            f"tap {tap.name!r} belongs to VM {tag.vm_name!r}, NIC {tag.nic}: "
+            "the two names have the same hash",
+            code="name-collision",
+            remedy="rename one of the VMs",
+        )
+    return tag, tap.tun
+
+
+def _move_master(tap: Link, tag: Tag, view: NicView, bridge: Link) -> list[Move]:
+    current = view.master
+    if current is not None and current.index == bridge.index:
+        return []
+    link, target = Ref(tap.name, tap.index), Ref(bridge.name, bridge.index)
+    if current is None:
+        return [Move(SetMaster(link, target), SetMaster(link, None))]
+    if current.name != tag.bridge:
+        raise stolen(tap, current, bridge.name)
+    _refuse_if_held(tap, view.holders, f"move it from {current.name!r} to {bridge.name!r}")
+    return [Move(SetMaster(link, target), SetMaster(link, Ref(current.name, current.index)))]
+
+
+def _move_link(nic: Nic, tap: Link, tag: Tag, holders: Holders, bridge: Link) -> list[Move]:
+    link = Ref(tap.name, tap.index)
+    moves = []
+    mtu = nic.mtu or bridge.mtu
+    if tap.mtu != mtu:
+        moves.append(Move(SetMtu(link, mtu), SetMtu(link, tap.mtu)))
+    if tag.mac != nic.mac:
+        _refuse_if_held(tap, holders, f"change the guest's MAC to {nic.mac}")
+    if tap.mac != tap_mac(nic.mac):
+        moves.append(Move(SetMac(link, tap_mac(nic.mac)), SetMac(link, tap.mac)))
+    old, new = mac_alt_name(tag.mac), mac_alt_name(nic.mac)
+    if old != new and old in tap.altnames:
+        moves.append(Move(DropAltname(link, old), AddAltname(link, old)))
+    moves += [
+        Move(AddAltname(link, altname), DropAltname(link, altname))
+        for altname in (alt_name(nic.vm, nic.nic), new)
+        if altname not in tap.altnames
+    ]
+    return moves
+
+
+def _move_owner(nic: Nic, tap: Link, tun: TunFacts, holders: Holders) -> list[Move]:
+    if nic.owner is None or nic.owner == tun.owner:
+        return []
+    _refuse_if_held(tap, holders, f"give it to uid {nic.owner}")
+    link = Ref(tap.name, tap.index)
+    undo = None if tun.owner is None else SetOwner(link, tun.owner, tun.multi_queue)
+    return [Move(SetOwner(link, nic.owner, tun.multi_queue), undo)]
+
+
+def _manage(nic: Nic, tap: Link, bridge: Link, now: Moment) -> tuple[Move, ...]:
+    link = Ref(tap.name, tap.index)
+    tag = _new_tag(replace(nic, mac=""), now, Own.MANAGED, Life.PROCESS)
+    alt = alt_name(nic.vm, nic.nic)
+    # QEMU made the TAP and takes it away when this fails: no undo is needed.
+    steps: list[Step] = [
+        SetAlias(link, format_tag(replace(tag, queues=1))),
+        QuietIpv6(link),
+        SetMac(link, tap_mac(tap.mac)),
+        SetMtu(link, nic.mtu or bridge.mtu),
+        SetMaster(link, Ref(bridge.name, bridge.index)),
+        SetUp(link),
+    ]
+    if alt not in tap.altnames:
+        steps.insert(4, AddAltname(link, alt))
+    return tuple(Move(step) for step in steps)
+
+
+def _adjust_managed(tap: Link, bridge: Link, master: Link | None) -> Plan:
+    """Plug a TAP that vmnet already knows back in, and bring it up; nothing else is off."""
+    link = Ref(tap.name, tap.index)
+    moves = []
+    if master is None:
+        moves.append(Move(SetMaster(link, Ref(bridge.name, bridge.index)), SetMaster(link, None)))
+    elif master.index != bridge.index:
+        raise stolen(tap, master, bridge.name)
+    if not tap.up:
+        moves.append(Move(SetUp(link), SetUp(link, up=False)))
+    return Plan(tuple(moves))
+
+
+def _refuse_if_held(tap: Link, holders: Holders, what: str) -> None:
+    if tap.carrier or holders.known:
+        raise held(tap, holders, what)
+
+
+def held(tap: Link, holders: Holders, what: str) -> Busy:
+    """Return the refusal to touch a TAP that a process has open, with who it is."""
+    return Busy(
+        f"tap {tap.name!r} is held by {describe(holders)}: will not {what}",
+        code="tap-held",
+        remedy="stop that process first; `vmnet who " + tap.name + "` shows it",
+    )
+
+
+def describe(holders: Holders) -> str:
+    """Name the holders for a message."""
+    if not holders.known:
+        return (
+            f"a process that cannot be seen from here ({holders.blind or 'it may just be ending'})"
+        )
+    return ", ".join(f"pid {holder.pid} ({holder.command})" for holder in holders.known)
+
+
+def stolen(tap: Link, current: Link, wished: str) -> VmnetError:
+    """Return the refusal to take a port away from another bridge."""
+    return Conflict(
+        f"tap {tap.name!r} is a port of {current.name!r}, where vmnet did not put it: "
+        f"will not move it to {wished!r}",
+        code="other-bridge",
+        remedy=f"if nobody needs it there: `ip link set {tap.name} nomaster`, then try again",
+    )
+
+
+def not_a_tap(link: Link) -> VmnetError:
+    """Return the refusal of a link that has the TAP's name and is something else."""
+    kind = "tun" if link.tun is not None else (link.kind or "hardware")
+    return Conflict(
+        f"link {link.name!r} is no TAP but of kind {kind}",
+        code="not-a-tap",
+        remedy=f"rename or remove it: vmnet needs the name {link.name!r}",
+    )

@@ -1,0 +1,73 @@
+"""What may be taken away of a NIC.
+
+Job: the steps that remove what attach made from one link, and nothing else.
+Leaves to others: finding the links of a VM (`vmnet.kernel.links`), going on past errors
+(`vmnet.service`).
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+from vmnet.model.host import Holders, Link
+from vmnet.model.names import alt_name
+from vmnet.model.step import (
+    DeleteLink,
+    DropAltname,
+    DropTap,
+    Move,
+    Plan,
+    Ref,
+    SetAlias,
+    SetMaster,
+    Step,
+)
+from vmnet.model.tag import Own, Tag
+from vmnet.plan.attach import describe, held
+
+
+def plan_detach(link: Link, holders: Holders, *, force: bool) -> Plan:
+    """Return the steps that undo an attach.
+
+    Args:
+        link: a link with vmnet's tag.
+        holders: who has it open.
+        force: take it away from a running VM; the plan's notes say what breaks.
+
+    Raises:
+        Busy: a process holds it, and `force` is not given.
+    """
+    tag = link.tag
+    if tag is None:
+        return Plan()
+    in_use = link.carrier or bool(holders.known)
+    if in_use and not force:
+        raise held(link, holders, "detach it")
+    notes = (_breaks(link, tag, holders),) if in_use else ()
+    if tag.own is Own.MANAGED:
+        return Plan(plan_unmanage(link, tag).moves, notes)
+    ref = Ref(link.name, link.index)
+    if in_use or link.tun is None:
+        return Plan((Move(DeleteLink(ref)),), notes)
+    return Plan((Move(DropTap(ref, link.tun.multi_queue)),))
+
+
+def plan_unmanage(link: Link, tag: Tag) -> Plan:
+    """Return the steps that let go of a TAP somebody else made: it stays, untagged."""
+    ref = Ref(link.name, link.index)
+    steps: list[Step] = []
+    if link.master:
+        steps.append(SetMaster(ref, None))
+    steps += [
+        DropAltname(ref, altname)
+        for altname in link.altnames
+        if altname == alt_name(tag.vm_name, tag.nic)
+    ]
+    steps.append(SetAlias(ref, ""))
+    return Plan(tuple(Move(step) for step in steps))
+
+
+def _breaks(link: Link, tag: Tag, holders: Holders) -> str:
+    return (
+        f"VM {tag.vm_name!r} loses NIC {tag.nic} ({link.name!r}) while {describe(holders)} runs: "
+        "it gets no packet any more until it is started anew"
+    )

@@ -1,0 +1,81 @@
+"""What nobody uses any more.
+
+Job: the verdict on each link that carries vmnet's tag: leave it, mark it, or remove it.
+Leaves to others: trying the lock of its VM, reading links and processes, doing (`vmnet.service`).
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vmnet.model.host import Holders, Link
+from vmnet.model.step import Move, Plan, Ref, SetAlias
+from vmnet.model.tag import IdleMark, Life, Tag, format_tag
+from vmnet.plan.attach import describe
+from vmnet.plan.detach import plan_detach
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of one link.
+
+    Attributes:
+        link: its name.
+        vm: its VM's name.
+        nic: its NIC's number.
+        action: `remove`, `mark` or `leave`.
+        why: one line.
+        plan: the steps; empty to leave it.
+    """
+
+    link: str
+    vm: str
+    nic: int
+    action: str
+    why: str
+    plan: Plan
+
+
+def judge(link: Link, holders: Holders, boottime: int, idle_age: int | None) -> Fate:
+    """Return the fate of a link whose VM's lock is held by the caller.
+
+    Args:
+        link: a TAP with vmnet's tag.
+        holders: who has it open.
+        boottime: CLOCK_BOOTTIME now, in seconds.
+        idle_age: remove kept TAPs unused for that many seconds; None leaves them all.
+    """
+    tag = link.tag
+    if tag is None:
+        return Fate(link.name, "", 0, "leave", "not vmnet's", Plan())
+    if link.carrier or holders.known:
+        return _fate(link, tag, "leave", f"held by {describe(holders)}", Plan())
+    if tag.life is Life.KEPT:
+        return _judge_kept(link, tag, boottime, idle_age)
+    why = (
+        "its making was cut short"
+        if tag.life is Life.BUILDING
+        else "the process it was made for is gone"
+    )
+    return _fate(link, tag, "remove", why, plan_detach(link, holders, force=False))
+
+
+def _judge_kept(link: Link, tag: Tag, boottime: int, idle_age: int | None) -> Fate:
+    if idle_age is None:
+        return _fate(link, tag, "leave", "kept until it is detached (see --idle)", Plan())
+    mark = tag.idle
+    if mark is None or mark.carrier_ups != link.carrier_ups or mark.since > boottime:
+        fresh = replace(tag, idle=IdleMark(boottime, link.carrier_ups))
+        step = SetAlias(Ref(link.name, link.index), format_tag(fresh))
+        why = "used since the last look: counted as idle from now"
+        return _fate(link, tag, "mark", why, Plan((Move(step),)))
+    idle = boottime - mark.since
+    if idle < idle_age:
+        return _fate(link, tag, "leave", f"idle for {idle} s of {idle_age} s", Plan())
+    plan = plan_detach(link, Holders(), force=False)
+    return _fate(link, tag, "remove", f"idle for {idle} s", plan)
+
+
+def _fate(link: Link, tag: Tag, action: str, why: str, plan: Plan) -> Fate:
+    return Fate(link.name, tag.vm_name, tag.nic, action, why, plan)

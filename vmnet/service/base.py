@@ -1,0 +1,91 @@
+"""What every change has in common: the lock, the socket, waiting signals, looking again.
+
+Job: the frame in which `vmnet.service`'s calls run.
+Leaves to others: what they do.
+Privilege: write access to `/run/vmnet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from vmnet.errors import SeveralErrors, VerificationError, VmnetError, of_errno
+from vmnet.kernel import host, signals
+from vmnet.kernel.apply import Apply
+from vmnet.kernel.links import Netlink, Refused
+from vmnet.kernel.locks import locked
+from vmnet.model.host import Link
+from vmnet.model.step import Plan
+from vmnet.model.tag import Tag, vm_in_tag
+from vmnet.model.words import describe
+from vmnet.plan.attach import Moment
+
+_OUR_TAG = b"vmnet/1 "
+
+
+@contextmanager
+def opened() -> Iterator[Netlink]:
+    """Open a socket; a refusal that no step stands for becomes a typed error."""
+    try:
+        with Netlink() as netlink:
+            yield netlink
+    except Refused as error:
+        raise of_errno("read links from the kernel", error.errno or 0, error.said) from error
+
+
+@contextmanager
+def changing(lock: str, *, wait: float, dry_run: bool) -> Iterator[Netlink]:
+    """Hold a lock and a socket, with signals waiting until all is in order."""
+    with signals.deferred(), locked_for(lock, wait=wait, dry_run=dry_run), opened() as netlink:
+        yield netlink
+
+
+@contextmanager
+def locked_for(name: str, *, wait: float, dry_run: bool) -> Iterator[None]:
+    """Hold a lock; a dry run changes nothing and needs none."""
+    if dry_run:
+        yield
+        return
+    with locked(name, wait=wait):
+        yield
+
+
+def carry_out(netlink: Netlink, plan: Plan) -> None:
+    """Carry out a plan, all of it or nothing."""
+    with Apply(netlink) as work:
+        work.run(plan)
+
+
+def moment() -> Moment:
+    """Return what a plan needs to know of this moment."""
+    return Moment(host.new_generation(), host.boottime())
+
+
+def tagged(netlink: Netlink, vm: str | None = None) -> Iterator[tuple[Link, Tag]]:
+    """Return the links that carry vmnet's tag, of one VM or of all, sorted by VM and NIC."""
+    want = _OUR_TAG if vm is None else f"vm={vm_in_tag(vm)} ".encode()
+    found = [(link, link.tag) for link in netlink.links(want)]
+    ours = [(link, tag) for link, tag in found if tag is not None]
+    if vm is not None:
+        ours = [(link, tag) for link, tag in ours if tag.vm == vm_in_tag(vm)]
+    return iter(sorted(ours, key=lambda pair: (pair[1].vm, pair[1].nic, pair[0].name)))
+
+
+def complain(left: Plan, what: str) -> None:
+    """Raise `VerificationError` if a second look found something left to do."""
+    if left.moves:
+        missing = "; ".join(describe(move.do) for move in left.moves)
+        raise VerificationError(
+            f"{what} was set up, but the kernel still shows something else; left to do: {missing}",
+            code="not-as-wished",
+            remedy="another program may change it (udev, NetworkManager): see `ip monitor link`",
+        )
+
+
+def raise_all(errors: list[VmnetError]) -> None:
+    """Raise the only error as itself, several as `SeveralErrors`, none not at all."""
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise SeveralErrors(errors)

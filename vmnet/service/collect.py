@@ -1,0 +1,82 @@
+"""Clearing up: what vmnet made and nobody uses any more.
+
+Job: `vmnet gc`, link by link, each under the lock of its VM.
+Leaves to others: the verdict (`vmnet.plan.gc`).
+Privilege: CAP_NET_ADMIN in the network namespace; root, to see who holds what.
+"""
+
+from __future__ import annotations
+
+from vmnet.errors import Busy, VmnetError
+from vmnet.kernel import host, signals
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.locks import remove_leftovers
+from vmnet.kernel.observe import bridge_view, holders_of
+from vmnet.model.host import Link
+from vmnet.model.step import Plan
+from vmnet.model.tag import Tag
+from vmnet.plan.bridge import is_leftover, plan_bridge_delete
+from vmnet.plan.gc import Fate, judge
+from vmnet.service.base import carry_out, locked_for, opened, tagged
+
+
+def collect(
+    *, idle: int | None = None, dry_run: bool = False
+) -> tuple[list[Fate], list[VmnetError]]:
+    """Remove what vmnet made and nobody uses any more.
+
+    Args:
+        idle: also remove kept TAPs unused for that many seconds.
+        dry_run: judge only.
+
+    Returns:
+        What became of each link, and the failures; neither stops the rest.
+    """
+    fates: list[Fate] = []
+    errors: list[VmnetError] = []
+    with signals.deferred(), opened() as netlink:
+        for link, tag in list(tagged(netlink)):
+            signals.check()
+            if link.kind == "bridge":
+                continue
+            try:
+                fates.append(_collect_one(netlink, link, tag, idle, dry_run=dry_run))
+            except VmnetError as error:
+                errors.append(error)
+        for name in [bridge.name for bridge in netlink.bridges() if not bridge.alias]:
+            try:
+                fates += _collect_bridge(netlink, name, dry_run=dry_run)
+            except VmnetError as error:
+                errors.append(error)
+    if not dry_run:
+        remove_leftovers()
+    return fates, errors
+
+
+def _collect_one(
+    netlink: Netlink, link: Link, tag: Tag, idle: int | None, *, dry_run: bool
+) -> Fate:
+    try:
+        with locked_for(f"vm:{tag.vm_name}", wait=0, dry_run=dry_run):
+            now = netlink.link_by_index(link.index)
+            if now is None or now.tag is None or now.tag.generation != tag.generation:
+                return Fate(
+                    link.name, tag.vm_name, tag.nic, "leave", "it changed meanwhile", Plan()
+                )
+            fate = judge(now, holders_of(now), host.boottime(), idle)
+            if not dry_run:
+                carry_out(netlink, fate.plan)
+            return fate
+    except Busy as error:
+        return Fate(link.name, tag.vm_name, tag.nic, "leave", error.message, Plan())
+
+
+def _collect_bridge(netlink: Netlink, name: str, *, dry_run: bool) -> list[Fate]:
+    with locked_for(f"bridge:{name}", wait=0, dry_run=dry_run):
+        view = bridge_view(netlink, name)
+        if not is_leftover(view):
+            return []
+        plan = plan_bridge_delete(name, view, force=False)
+        if not dry_run:
+            carry_out(netlink, plan)
+        return [Fate(name, "", 0, "remove", "its making was cut short", plan)]

@@ -1,0 +1,287 @@
+"""NICs: attach, detach, hold for a launch, plug and unplug what a QEMU made.
+
+Job: the verbs, each all or nothing.
+Leaves to others: the frame (`vmnet.service.base`), the gaps in a wish (`vmnet.service.resolve`).
+Privilege: CAP_NET_ADMIN in the network namespace.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from vmnet.errors import InvalidInput, VmnetError
+from vmnet.formats import qemu
+from vmnet.formats.config import Config
+from vmnet.kernel.apply import Apply
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.locks import WAIT_SECONDS
+from vmnet.kernel.observe import holders_of, nic_view
+from vmnet.model.host import Link
+from vmnet.model.names import check_link_name, check_vm_name, link_name
+from vmnet.model.nic import Nic, Wish, check_wish
+from vmnet.model.step import Plan
+from vmnet.model.tag import Own
+from vmnet.model.vhost import Policy, Verdict, decide
+from vmnet.plan.attach import plan_attach, plan_left, plan_manage, plan_run
+from vmnet.plan.detach import plan_detach, plan_unmanage
+from vmnet.service.base import carry_out, changing, complain, locked_for, moment, raise_all, tagged
+from vmnet.service.resolve import judge_vhost, open_vhost, owner_of, resolve
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What came of attaching one NIC.
+
+    Attributes:
+        nic: the wish with nothing left open.
+        tap: the TAP's name.
+        mtu: its MTU, in bytes.
+        plan: what was done, or would be (`dry_run`); empty if all was well.
+        verdict: who moves the packets, and why.
+        args: QEMU's arguments; None for a TAP that QEMU made itself, and for a dry run of `run`.
+    """
+
+    nic: Nic
+    tap: str
+    mtu: int
+    plan: Plan
+    verdict: Verdict
+    args: qemu.Args | None
+
+
+@dataclass(frozen=True)
+class Detached:
+    """What came of detaching: one entry a link.
+
+    Attributes:
+        link: its name.
+        vm: its VM.
+        nic: its NIC's number.
+        plan: what was done, or would be.
+    """
+
+    link: str
+    vm: str
+    nic: int
+    plan: Plan
+
+
+@dataclass
+class Launch:
+    """All a process needs to become QEMU: made by `prepare_run`, used once.
+
+    Attributes:
+        nics: what came of each NIC.
+        fds: the descriptors QEMU is to inherit.
+    """
+
+    nics: list[Attached] = field(default_factory=list)
+    fds: list[int] = field(default_factory=list)
+
+    def close(self) -> None:
+        """Let go of everything; TAPs made for this launch vanish."""
+        for fd in self.fds:
+            with suppress(OSError):
+                os.close(fd)
+        self.fds.clear()
+
+
+def attach(
+    wish: Wish,
+    *,
+    owner: int | None = None,
+    config: Config | None = None,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+) -> Attached:
+    """Make the NIC of a VM ready before QEMU starts; what is not asked for stays as it is.
+
+    Args:
+        wish: the NIC.
+        owner: the uid QEMU will run as; None for the one it has, or else this process's own.
+        config: the configuration.
+        dry_run: plan only.
+        wait: how long to wait for a lock, in seconds.
+
+    Raises:
+        VmnetError: nothing was changed, or what was changed has been taken back.
+    """
+    config = config or Config()
+    wish = check_wish(wish)
+    with changing(f"vm:{wish.vm}", wait=wait, dry_run=dry_run) as netlink:
+        name = link_name(wish.vm, wish.nic)
+        there = netlink.link(name)
+        nic = resolve(wish, config, netlink, there, owner_of(owner, there))
+        verdict = judge_vhost(nic)
+        with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
+            view = nic_view(netlink, name, nic)
+            plan = plan_attach(nic, view, moment())
+            if not dry_run:
+                with Apply(netlink) as work:
+                    work.run(plan, lambda: _verify(netlink, name, nic))
+    mtu = _mtu_of(nic, view.bridge, view.tap)
+    args = qemu.by_name(nic, name, mtu, vhost=verdict.vhost)
+    return Attached(nic, name, mtu, plan, verdict, args)
+
+
+def prepare_run(
+    wishes: list[Wish],
+    *,
+    config: Config | None = None,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+) -> Launch:
+    """Make all NICs of a VM, and hold their TAP and vhost-net descriptors.
+
+    TAPs made here are not persistent: they go when the last descriptor closes, that is when the
+    QEMU that inherits them ends in any way.
+
+    Raises:
+        VmnetError: nothing was changed, or what was changed has been taken back.
+    """
+    config = config or Config()
+    wishes = [check_wish(wish) for wish in wishes]
+    _check_one_vm(wishes)
+    launch = Launch()
+    lock = f"vm:{wishes[0].vm}"
+    with changing(lock, wait=wait, dry_run=dry_run) as netlink, Apply(netlink) as work:
+        try:
+            for wish in wishes:
+                _prepare_one(launch, work, netlink, wish, config, dry_run=dry_run, wait=wait)
+        except BaseException:
+            launch.close()
+            work.undo()
+            raise
+    return launch
+
+
+def _check_one_vm(wishes: list[Wish]) -> None:
+    if len({wish.vm for wish in wishes}) != 1 or len({w.nic for w in wishes}) != len(wishes):
+        raise InvalidInput(
+            "the NICs of a launch are to be of one VM, each with a number of its own",
+            code="bad-nic",
+            remedy="number them with nic=0, nic=1, ...",
+        )
+
+
+def _prepare_one(
+    launch: Launch,
+    work: Apply,
+    netlink: Netlink,
+    wish: Wish,
+    config: Config,
+    *,
+    dry_run: bool,
+    wait: float,
+) -> None:
+    name = link_name(wish.vm, wish.nic)
+    nic = resolve(wish, config, netlink, netlink.link(name), None)
+    vhost_fds, verdict = open_vhost(nic)
+    launch.fds += vhost_fds
+    with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
+        view = nic_view(netlink, name, nic)
+        plan = plan_run(nic, view, moment())
+        mtu = _mtu_of(nic, view.bridge, view.tap)
+        args = None
+        if not dry_run:
+            work.run(plan, lambda: _verify(netlink, name, nic))
+            tap_fds = work.take(name)
+            launch.fds += tap_fds
+            args = qemu.by_fds(nic, mtu, tap_fds, vhost_fds)
+    launch.nics.append(Attached(nic, name, mtu, plan, verdict, args))
+
+
+def detach(
+    vm: str,
+    nic: int | None = None,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+) -> list[Detached]:
+    """Take away all that was made for a VM, or for one of its NICs, and nothing else.
+
+    Goes on past failures.
+
+    Args:
+        vm: the VM's name.
+        nic: one NIC, or None for all.
+        force: also from a process that holds it.
+        dry_run: plan only.
+        wait: how long to wait for the lock, in seconds.
+
+    Raises:
+        VmnetError: the failure, or `SeveralErrors`; the rest has been taken away.
+    """
+    check_vm_name(vm)
+    done: list[Detached] = []
+    errors: list[VmnetError] = []
+    with changing(f"vm:{vm}", wait=wait, dry_run=dry_run) as netlink:
+        for link, tag in tagged(netlink, vm):
+            if nic is not None and tag.nic != nic:
+                continue
+            try:
+                plan = plan_detach(link, holders_of(link), force=force)
+                if not dry_run:
+                    carry_out(netlink, plan)
+                done.append(Detached(link.name, tag.vm_name, tag.nic, plan))
+            except VmnetError as error:
+                errors.append(error)
+    raise_all(errors)
+    return done
+
+
+def plug(
+    tap: str, wish: Wish, *, config: Config | None = None, wait: float = WAIT_SECONDS
+) -> Attached:
+    """Plug in a TAP that a QEMU has made and holds: its `script=`.
+
+    A TAP that `attach` made stays as it is.
+
+    Raises:
+        VmnetError: nothing was changed; QEMU should not start.
+    """
+    check_link_name(tap, "tap")
+    config = config or Config()
+    wish = check_wish(wish)
+    with changing(f"vm:{wish.vm}", wait=wait, dry_run=False) as netlink:
+        there = netlink.link(tap)
+        tag = there.tag if there is not None else None
+        nic = resolve(wish, config, netlink, there if tag else None, None)
+        with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=False):
+            view = nic_view(netlink, tap, nic)
+            plan = plan_manage(nic, view, moment())
+            carry_out(netlink, plan)
+    verdict = decide(Policy.OFF, nic.model, None)
+    return Attached(nic, tap, _mtu_of(nic, view.bridge, None), plan, verdict, None)
+
+
+def unplug(tap: str, *, wait: float = WAIT_SECONDS) -> Plan:
+    """Let go of a TAP that a QEMU made: its `downscript=`. What `attach` made stays.
+
+    Raises:
+        VmnetError: it could not be unplugged; it goes with its QEMU all the same.
+    """
+    with changing(f"tap:{tap}", wait=wait, dry_run=False) as netlink:
+        link = netlink.link(tap)
+        tag = link.tag if link is not None else None
+        if link is None or tag is None or tag.own is not Own.MANAGED:
+            return Plan()
+        plan = plan_unmanage(link, tag)
+        carry_out(netlink, plan)
+        return plan
+
+
+def _mtu_of(nic: Nic, bridge: Link | None, tap: Link | None) -> int:
+    if nic.mtu is not None:
+        return nic.mtu
+    if bridge is not None:
+        return bridge.mtu
+    return tap.mtu if tap is not None else 1500
+
+
+def _verify(netlink: Netlink, name: str, nic: Nic) -> None:
+    """Look again: nothing may be left to do."""
+    complain(plan_left(nic, nic_view(netlink, name, nic, holders=False)), f"tap {name!r}")

@@ -1,0 +1,100 @@
+"""From a wish to a NIC with nothing left open.
+
+Job: what the wish leaves out, from the network, the NIC as it is, the configuration and this host;
+and the vhost decision.
+Leaves to others: the rule of that decision (`vmnet.model.vhost`).
+Privilege: none; trying `/dev/vhost-net` as another user needs CAP_SETUID.
+"""
+
+from __future__ import annotations
+
+import os
+
+from vmnet.errors import NotFound
+from vmnet.formats.config import Config
+from vmnet.kernel import devices, host
+from vmnet.kernel.links import Netlink
+from vmnet.model.host import Link
+from vmnet.model.mac import derive
+from vmnet.model.nic import Nic, Wish, check_queues
+from vmnet.model.vhost import Policy, Reason, Verdict, decide, needs_look
+
+#: The bridge that serves when nothing else is said and it is there.
+FALLBACK_BRIDGE = "br0"
+
+
+def resolve(
+    wish: Wish, config: Config, netlink: Netlink, there: Link | None, owner: int | None
+) -> Nic:
+    """Fill in what the wish leaves open.
+
+    First what the wish says, then the network it names, then what the NIC has already, then the
+    configured default, then what every NIC gets.
+    """
+    tag = there.tag if there is not None else None
+    network = config.network(wish.network) if wish.network is not None else None
+    if network is None and wish.bridge is None and tag is None and config.default is not None:
+        network = config.network(config.default)
+    bridge = wish.bridge or (network.bridge if network else "") or (tag.bridge if tag else "")
+    kept = there if tag is not None and network is None else None
+    queues = wish.queues or (network.queues if network else None) or (tag.queues if tag else 1)
+    check_queues(queues, wish.model)
+    return Nic(
+        vm=wish.vm,
+        nic=wish.nic,
+        bridge=bridge or _fallback_bridge(netlink),
+        mac=wish.mac or (tag.mac if tag else "") or _guest_mac(wish),
+        mtu=wish.mtu or (network.mtu if network else None) or _kept_mtu(netlink, kept),
+        queues=queues,
+        vhost=wish.vhost or (network.vhost if network else Policy.AUTO),
+        model=wish.model,
+        owner=owner,
+    )
+
+
+def _guest_mac(wish: Wish) -> str:
+    return derive(host.machine_id(), wish.vm, str(wish.nic))
+
+
+def _kept_mtu(netlink: Netlink, link: Link | None) -> int | None:
+    """Return the MTU a NIC has of its own: one that is lower than its bridge's."""
+    if link is None or not link.master:
+        return None
+    bridge = netlink.link_by_index(link.master)
+    return link.mtu if bridge is not None and link.mtu < bridge.mtu else None
+
+
+def _fallback_bridge(netlink: Netlink) -> str:
+    if netlink.link(FALLBACK_BRIDGE) is not None:
+        return FALLBACK_BRIDGE
+    raise NotFound(
+        "no bridge or network was given, the configuration has no default, and there is no "
+        f"{FALLBACK_BRIDGE!r}",
+        code="no-bridge",
+        remedy=f"`vmnet bridge create {FALLBACK_BRIDGE}` makes one, or give --bridge NAME",
+    )
+
+
+def owner_of(owner: int | None, there: Link | None) -> int:
+    """Return the uid QEMU will run as: the one asked for, the TAP's, or this process's."""
+    if owner is not None:
+        return owner
+    if there is not None and there.tun is not None and there.tun.owner is not None:
+        return there.tun.owner
+    return os.geteuid()
+
+
+def judge_vhost(nic: Nic) -> Verdict:
+    """Decide on vhost for a QEMU that will open the node itself, as its user."""
+    if not needs_look(nic.vhost, nic.model):
+        return decide(nic.vhost, nic.model, None)
+    return decide(nic.vhost, nic.model, devices.try_vhost(nic.queues, nic.owner))
+
+
+def open_vhost(nic: Nic) -> tuple[list[int], Verdict]:
+    """Open vhost-net for a NIC, a descriptor a queue or none, and decide."""
+    if not needs_look(nic.vhost, nic.model):
+        return [], decide(nic.vhost, nic.model, None)
+    fds, finding = devices.open_vhost(nic.queues)
+    verdict = decide(nic.vhost, nic.model, finding)
+    return fds if finding.reason is Reason.OK else [], verdict
