@@ -1,0 +1,1 @@
+"""Tests, by tier: what each needs of the machine is what parts them (docs/DESIGN.md)."""

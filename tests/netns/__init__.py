@@ -1,0 +1,1 @@
+"""Real namespaces: results are checked with `ip` and `bridge`, not with vmnet."""
