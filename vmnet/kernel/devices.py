@@ -12,11 +12,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 from vmnet.errors import NotFound, NotPermitted, Unsupported, VmnetError, of_errno
 from vmnet.kernel import ioctl
+from vmnet.kernel.child import in_child
 from vmnet.kernel.host import kernel_release, user_name
 from vmnet.kernel.identity import become
 from vmnet.model.vhost import Finding, Reason
@@ -126,44 +126,18 @@ def try_vhost(count: int, uid: int | None = None) -> Finding:
         fds, finding = open_vhost(count)
         _close(fds)
         return finding
-    return _in_child(lambda: _try_as(uid, count))
+    try:
+        reason, detail, remedy = in_child(lambda: _try_as(uid, count))
+    except VmnetError as error:
+        return Finding(Reason.OTHER, error.message, error.remedy)
+    return Finding(Reason(reason), detail, remedy)
 
 
-def _try_as(uid: int, count: int) -> Finding:
+def _try_as(uid: int, count: int) -> tuple[str, str, str]:
     become(uid)
     fds, finding = open_vhost(count)
     _close(fds)
-    return finding
-
-
-def _in_child(work: Callable[[], Finding]) -> Finding:
-    """Run `work` in a forked child and return its finding: becoming a user cannot be undone."""
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            os.close(read_end)
-            try:
-                finding = work()
-            except VmnetError as error:
-                finding = Finding(Reason.OTHER, error.message, error.remedy)
-            text = f"{finding.reason.value}\0{finding.detail}\0{finding.remedy}"
-            os.write(write_end, text.encode())
-            status = 0
-        finally:
-            # The parent's handlers, buffers and exit functions are not this child's to run.
-            os._exit(status)
-    os.close(write_end)
-    try:
-        with open(read_end, "rb") as pipe:
-            text = pipe.read().decode()
-    finally:
-        os.waitpid(pid, 0)
-    if text.count("\0") != 2:
-        return Finding(Reason.OTHER, "the attempt as that user ended early", "try again")
-    reason, detail, remedy = text.split("\0")
-    return Finding(Reason(reason), detail, remedy)
+    return finding.reason.value, finding.detail, finding.remedy
 
 
 def explain(number: int, uid: int) -> Finding:

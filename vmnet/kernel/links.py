@@ -174,11 +174,13 @@ class Netlink:
         Raises:
             Refused: the first message that was refused; all answers have been read.
         """
+        self._exchange([to_message(step, index_of) for step in steps])
+
+    def _exchange(self, messages: Sequence[Any]) -> None:
         first = self._sequence + 1
-        data = b"".join(self._encode(to_message(step, index_of)) for step in steps)
-        self._socket.sendmsg([data])
+        self._socket.sendmsg([b"".join(map(self._encode, messages))])
         refused: Refused | None = None
-        waiting = len(steps)
+        waiting = len(messages)
         while waiting:
             for kind, flags, sequence, raw in self._receive():
                 if kind != _NLMSG_ERROR or sequence < first:
@@ -191,6 +193,20 @@ class Netlink:
                     refused.failed.add(sequence - first)
         if refused is not None:
             raise refused
+
+    def create_veth(self, name: str, peer: str) -> None:
+        """Make a pair of links, each the other end of one cable.
+
+        Raises:
+            Refused: the kernel did not.
+        """
+        end = {"attrs": [("IFLA_IFNAME", peer)]}
+        info = [
+            ("IFLA_INFO_KIND", "veth"),
+            ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", end)]}),
+        ]
+        attrs = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", {"attrs": info})]
+        self._exchange([_link_message(_NEWLINK, _REQUEST | _ACK | _EXCL_CREATE, attrs)])
 
     # Transport
 
