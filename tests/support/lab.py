@@ -153,8 +153,8 @@ def _be_command(argv: list[str], module: str, env: dict[str, str], out: int, err
             __import__(module, fromlist=["main"]).main()
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        except BaseException:  # noqa: BLE001 - as the interpreter would show it
+            sys.excepthook(*sys.exc_info())
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
@@ -185,7 +185,7 @@ def _call(answer: int) -> None:
 def descriptors() -> dict[str, str]:
     """Return this process's descriptors and what they lead to."""
     found = {}
-    for entry in os.listdir("/proc/self/fd"):
+    for entry in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names, not paths
         try:
             found[entry] = os.readlink(f"/proc/self/fd/{entry}")
         except FileNotFoundError:

@@ -161,7 +161,7 @@ def detach(
     say.detached(vm, done, dry_run=dry_run, as_json=json)
 
 
-@app.command(context_settings={"allow_interspersed_args": False})
+@app.command()
 def run(
     vm: Vm,
     command: Annotated[list[str], typer.Argument(help="QEMU and its arguments, after --.")],

@@ -26,6 +26,7 @@ VHOST_NODE = "/dev/vhost-net"
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB
 TUNSETOWNER = 0x400454CC
+TUNSETVNETHDRSZ = 0x400454D8
 TUNGETDEVNETNS = 0x54E3
 IFF_TUN = 0x0001
 IFF_TAP = 0x0002
@@ -103,6 +104,11 @@ def tun_set_owner(fd: int, uid: int) -> None:
 def tun_get_netns(fd: int) -> int:
     """Return a descriptor of the network namespace a TUN descriptor's device is in (Linux 5.2)."""
     return fcntl.ioctl(fd, TUNGETDEVNETNS)
+
+
+def tun_set_vnet_hdr_sz(fd: int, size: int) -> None:
+    """Set how many bytes of virtio-net header stand before each frame (10 or 12)."""
+    fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("=i", size))
 
 
 def vhost_get_features(fd: int) -> int:

@@ -7,6 +7,7 @@ Privilege: reading links needs none; seeing who holds a TAP needs root.
 
 from __future__ import annotations
 
+from vmnet.errors import NotFound
 from vmnet.kernel.host import machine_id
 from vmnet.kernel.links import Netlink
 from vmnet.model.host import BridgeView, Holders, Link, NicView
@@ -61,10 +62,18 @@ def bridge_mac(name: str) -> str:
     return derive(machine_id(), "bridge", name)
 
 
+def _bridge_mac_if_any(name: str) -> str:
+    """Return that address, or nothing: a bridge with a tag is known without it."""
+    try:
+        return bridge_mac(name)
+    except NotFound:
+        return ""
+
+
 def bridge_view(netlink: Netlink, name: str) -> BridgeView:
     """Return what a planner needs to know about a bridge of vmnet's own."""
     link = netlink.link(name)
-    mac = bridge_mac(name)
+    mac = _bridge_mac_if_any(name)
     if link is None:
         return BridgeView(None, mac)
     ports = netlink.ports(link.index) if link.kind == "bridge" else []
