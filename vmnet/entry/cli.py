@@ -14,16 +14,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vmnet import __version__
-from vmnet.entry import process, report
+from vmnet.entry import files, process, report
 from vmnet.errors import InvalidInput, VmnetError
 
 app = typer.Typer(
     name="vmnet",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     help="Network for QEMU/KVM virtual machines: TAPs, bridges, vhost-net.",
+    epilog="Exit status: 0 done, 2 wrong call, 3 configuration, 4 not found, 5 conflict, 6 in use, "
+    "7 not permitted, 8 not supported here, 9 vhost-net required and absent, 10 kernel error, "
+    "11 not as wished afterwards, 12 several errors, 1 anything else.",
 )
 bridge_app = typer.Typer(no_args_is_help=True, help="Make and delete bridges of vmnet's own.")
 config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
@@ -32,37 +34,66 @@ app.add_typer(config_app, name="config")
 
 _state: dict[str, Any] = {"config": None, "json": False}
 
-Vm = Annotated[str, typer.Argument(help="The VM's name; any name that libvirt accepts.")]
-NicNumber = Annotated[int, typer.Option("--nic", help="Which NIC of the VM, from 0.")]
-Bridge = Annotated[str | None, typer.Option(help="Bridge to plug into.")]
-Network = Annotated[str | None, typer.Option(help="Network of the configuration to use.")]
-Queues = Annotated[int | None, typer.Option(help="Queue pairs, 1 to 256; at most the VM's CPUs.")]
-Mac = Annotated[str | None, typer.Option(help="The guest's MAC; left out, a stable one.")]
-Mtu = Annotated[int | None, typer.Option(help="MTU in bytes; left out, the bridge's.")]
-Owner = Annotated[str | None, typer.Option(help="User QEMU will run as; left out, this one.")]
-Model = Annotated[str, typer.Option(help="QEMU device model.")]
+Vm = Annotated[
+    str, typer.Argument(metavar="VM", help="The VM's name; any name that libvirt accepts.")
+]
+NicNumber = Annotated[int, typer.Option("--nic", metavar="N", help="Which NIC of the VM, from 0.")]
+Bridge = Annotated[str | None, typer.Option(metavar="NAME", help="Bridge to plug into.")]
+Network = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Network of the configuration to use.")
+]
+Queues = Annotated[
+    int | None, typer.Option(metavar="N", help="Queue pairs, 1 to 256; at most the VM's CPUs.")
+]
+Mac = Annotated[
+    str | None, typer.Option(metavar="MAC", help="The guest's MAC; left out, a stable one.")
+]
+Mtu = Annotated[
+    int | None, typer.Option(metavar="BYTES", help="MTU in bytes; left out, the bridge's.")
+]
+Owner = Annotated[
+    str | None, typer.Option(metavar="USER", help="User QEMU will run as; left out, this one.")
+]
+Model = Annotated[str, typer.Option(metavar="MODEL", help="QEMU device model.")]
 Vhost = Annotated[bool, typer.Option("--vhost", help="Use vhost-net; warn if it cannot be had.")]
 NoVhost = Annotated[bool, typer.Option("--no-vhost", help="Do not use vhost-net.")]
 NeedVhost = Annotated[bool, typer.Option("--require-vhost", help="Fail without vhost-net.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the steps, change nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Also what is in use; says what breaks.")]
-Wait = Annotated[float, typer.Option(help="Seconds to wait for another vmnet.", min=0)]
+Wait = Annotated[
+    float, typer.Option(metavar="SECONDS", help="How long to wait for another vmnet.", min=0)
+]
 
 _DEFAULT_MODEL = "virtio-net-pci"
 _WAIT = 10.0
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     config: Annotated[
-        str | None, typer.Option(help="Configuration file.", show_default="/etc/vmnet/vmnet.toml")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Configuration file.", show_default="/etc/vmnet/vmnet.toml"
+        ),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Print the version.")
+    ] = False,
+    hooks_dir: Annotated[
+        bool, typer.Option("--hooks-dir", help="Print where qemu-ifup and qemu-ifdown are.")
+    ] = False,
 ) -> None:
     _state["config"] = config
     if version:
         report.answer(f"vmnet {__version__}")
+        raise typer.Exit
+    if hooks_dir:
+        report.answer(str(files.hooks_dir()))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        report.answer(context.get_help())
         raise typer.Exit
 
 
@@ -91,8 +122,9 @@ def attach(
     asked for stays as it is.
 
     \b
-    vmnet attach vm1 --bridge br0 --vhost
-    qemu-system-x86_64 -m 1G disk.img $(vmnet attach vm1 --queues 2)
+    Examples:
+      vmnet attach vm1 --bridge br0 --vhost
+      qemu-system-x86_64 -m 1G disk.img $(vmnet attach vm1 --queues 2)
     """
     _state["json"] = json
     policy = _policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
@@ -122,7 +154,8 @@ def plan(
     Changes nothing. Lines that begin with `#` have no form in sh.
 
     \b
-    vmnet plan vm1 --bridge br0
+    Examples:
+      vmnet plan vm1 --bridge br0
     """
     _state["json"] = json
     _attach(
@@ -136,7 +169,9 @@ def plan(
 @app.command()
 def detach(
     vm: Vm,
-    nic: Annotated[int | None, typer.Option(help="Only this NIC; left out, all.")] = None,
+    nic: Annotated[
+        int | None, typer.Option(metavar="N", help="Only this NIC; left out, all.")
+    ] = None,
     force: Force = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -147,8 +182,9 @@ def detach(
     Refuses while a process holds the TAP. Twice is fine.
 
     \b
-    vmnet detach vm1
-    vmnet detach vm1 --nic 1
+    Examples:
+      vmnet detach vm1
+      vmnet detach vm1 --nic 1
     """
     from vmnet import service
     from vmnet.entry import say
@@ -164,12 +200,14 @@ def detach(
 @app.command()
 def run(
     vm: Vm,
-    command: Annotated[list[str], typer.Argument(help="QEMU and its arguments, after --.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND", help="QEMU and its arguments.")
+    ],
     nic: Annotated[
         list[str] | None,
-        typer.Option(help="A NIC: bridge=br0,queues=4,mac=..,mtu=..,vhost=on,model=e1000."),
+        typer.Option(metavar="SPEC", help="A NIC as key=value,...; the keys are above."),
     ] = None,
-    user: Annotated[str | None, typer.Option(help="User to run QEMU as.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="USER", help="User to run QEMU as.")] = None,
     vhost: Vhost = False,
     no_vhost: NoVhost = False,
     require_vhost: NeedVhost = False,
@@ -184,9 +222,13 @@ def run(
     the command line has them), lowers privileges to --user, and becomes QEMU. The TAPs go when QEMU
     does, however it ends. Its exit status is passed on.
 
+    Keys of --nic: bridge, network, queues, mac, mtu, model, nic (its number), and vhost (on, off,
+    auto, require). Without --nic the VM gets one NIC on the default network.
+
     \b
-    vmnet run vm1 --nic bridge=br0,queues=2 --user alice -- \\
-        qemu-system-x86_64 -accel kvm -smp 2 -m 1G disk.img
+    Examples:
+      vmnet run vm1 --nic bridge=br0,queues=2 --user alice -- \\
+          qemu-system-x86_64 -accel kvm -smp 2 -m 1G disk.img
     """
     from vmnet import service
     from vmnet.entry import say
@@ -216,14 +258,15 @@ def run(
 
 @app.command("list")
 def list_(
-    vm: Annotated[str | None, typer.Argument(help="Only this VM's.")] = None,
+    vm: Annotated[str | None, typer.Argument(metavar="VM", help="Only this VM's.")] = None,
     json: Json = False,
 ) -> None:
     """Show the NICs that vmnet made or manages, and who uses them.
 
     \b
-    vmnet list
-    vmnet list --json
+    Examples:
+      vmnet list
+      vmnet list --json
     """
     from vmnet import look
     from vmnet.entry import say
@@ -234,14 +277,17 @@ def list_(
 
 @app.command()
 def who(
-    tap: Annotated[str, typer.Argument(help="A TAP, by name or other name (vmnet-vm1-0).")],
+    tap: Annotated[
+        str, typer.Argument(metavar="TAP", help="A TAP, by name or other name (vmnet-vm1-0).")
+    ],
     json: Json = False,
 ) -> None:
     """Show which process holds a TAP, for which VM, with how many queues and vhost workers.
 
     \b
-    vmnet who tap0
-    vmnet who vmnet-vm1-0
+    Examples:
+      vmnet who tap0
+      vmnet who vmnet-vm1-0
     """
     from vmnet import look
     from vmnet.entry import say
@@ -254,7 +300,9 @@ def who(
 def gc(
     idle: Annotated[
         str | None,
-        typer.Option(help="Also kept TAPs unused for so long, e.g. 90s, 30m, 2h, 1d."),
+        typer.Option(
+            metavar="AGE", help="Also kept TAPs unused for so long, e.g. 90s, 30m, 2h, 1d."
+        ),
     ] = None,
     dry_run: DryRun = False,
     json: Json = False,
@@ -265,8 +313,9 @@ def gc(
     --idle; their clock starts when they were attached, and again whenever gc finds them used since.
 
     \b
-    vmnet gc
-    vmnet gc --idle 1d
+    Examples:
+      vmnet gc
+      vmnet gc --idle 1d
     """
     from vmnet import service
     from vmnet.entry import say
@@ -286,7 +335,8 @@ def probe(json: Json = False) -> None:
     veth pair and across a bridge, and through the rings of /dev/vhost-net. Leaves nothing.
 
     \b
-    vmnet probe
+    Examples:
+      vmnet probe
     """
     from vmnet import probe as proving
     from vmnet.entry import say
@@ -300,7 +350,9 @@ def probe(json: Json = False) -> None:
 
 @bridge_app.command("create")
 def bridge_create(
-    name: Annotated[str, typer.Argument(help="The bridge's name, at most 15 bytes.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The bridge's name, at most 15 bytes.")
+    ],
     mtu: Mtu = None,
     dry_run: DryRun = False,
     json: Json = False,
@@ -309,7 +361,8 @@ def bridge_create(
     """Make a bridge: an address of its own, STP off, silent in IPv6, up.
 
     \b
-    vmnet bridge create br0
+    Examples:
+      vmnet bridge create br0
     """
     from vmnet import service
     from vmnet.entry import say
@@ -321,7 +374,7 @@ def bridge_create(
 
 @bridge_app.command("delete")
 def bridge_delete(
-    name: Annotated[str, typer.Argument(help="The bridge's name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The bridge's name.")],
     force: Force = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -330,7 +383,8 @@ def bridge_delete(
     """Delete a bridge that vmnet made and nothing uses.
 
     \b
-    vmnet bridge delete br0
+    Examples:
+      vmnet bridge delete br0
     """
     from vmnet import service
     from vmnet.entry import say
@@ -345,7 +399,8 @@ def config_check(json: Json = False) -> None:
     """Read the configuration and say what is in it, or what is wrong.
 
     \b
-    vmnet config check
+    Examples:
+      vmnet config check
     """
     from vmnet.entry import say
 

@@ -156,7 +156,7 @@ class BridgeView:
 
     Attributes:
         link: the link of that name, or None.
-        mac: the address vmnet gives a bridge of that name on this host.
+        mac: the address vmnet gives a bridge of that name on this host; empty without a machine id.
         ports: names of its ports, each with its holder where it has one.
         addresses: its addresses with prefix length.
         routes: destinations of routes through it that the kernel did not make by itself.

@@ -21,8 +21,8 @@ ALT_NAME_MAX = 127
 PREFIX = "vmn"
 #: How many NICs a VM may have here; two digits fit the name.
 NIC_MAX = 99
-#: What a VM's name may take inside the link's tag (`vmnet.model.tag`).
-VM_IN_TAG_MAX = 120
+#: What a VM's name may take inside the link's tag (`vmnet.model.tag`), so that the longest fits.
+VM_IN_TAG_MAX = 96
 
 _HASH_CHARS = 9
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
@@ -41,7 +41,7 @@ def check_link_name(name: str, what: str) -> str:
     Raises:
         InvalidInput: empty, over 15 bytes, or with a character that no link name may have.
     """
-    length = len(name.encode("utf-8", "surrogateescape"))
+    length = len(name.encode("utf-8", "replace"))
     if not 1 <= length <= LINK_NAME_MAX:
         raise InvalidInput(
             f"{what} name {shorten(name)!r} has {length} bytes, not 1 to {LINK_NAME_MAX}",

@@ -17,7 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vmnet.model.names import VM_IN_TAG_MAX, decode, encode
+from vmnet.model.names import NIC_MAX, VM_IN_TAG_MAX, decode, encode
+from vmnet.model.nic import QUEUES_MAX
 
 _VERSION = "vmnet/1"
 
@@ -125,17 +126,24 @@ def parse_tag(alias: str) -> Tag | None:
     try:
         return Tag(
             vm=fields["vm"],
-            nic=int(fields["nic"]),
+            nic=_number(fields["nic"], 0, NIC_MAX),
             generation=fields["gen"],
             own=Own(fields["own"]),
             life=Life(fields["life"]),
             mac=_mac(fields.get("mac", "")),
-            queues=int(fields.get("q", "1")),
+            queues=_number(fields.get("q", "1"), 1, QUEUES_MAX),
             bridge=decode(fields.get("br", "")),
             idle=_idle(fields.get("idle", "")),
         )
     except (KeyError, ValueError):
         return None
+
+
+def _number(text: str, low: int, high: int) -> int:
+    number = int(text)
+    if not low <= number <= high:
+        raise ValueError(text)
+    return number
 
 
 def _mac(text: str) -> str:
