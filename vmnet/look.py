@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from vmnet.errors import Conflict, NotFound
 from vmnet.model.host import Holders, Link
+from vmnet.model.names import check_vm_name
 from vmnet.model.tag import Tag
 from vmnet.service.base import opened, tagged
 
@@ -50,9 +51,15 @@ class Holding:
 
 
 def list_nics(vm: str | None = None) -> list[Row]:
-    """Return the NICs that vmnet made or manages, of one VM or of all."""
+    """Return the NICs that vmnet made or manages, of one VM or of all.
+
+    Raises:
+        InvalidInput: no VM can have that name.
+    """
+    if vm is not None:
+        check_vm_name(vm)
     with opened() as netlink:
-        found = [(link, tag) for link, tag in tagged(netlink, vm) if link.kind != "bridge"]
+        found = list(tagged(netlink, vm))
         names = {link.master: "" for link, _ in found if link.master}
         for index in names:
             bridge = netlink.link_by_index(index)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vmnet.errors import ConfigError, InvalidInput, NotFound
-from vmnet.model.names import check_link_name
+from vmnet.model.names import check_link_name, check_vm_name
 from vmnet.model.nic import check_mtu, check_queues
 from vmnet.model.vhost import Policy
 
@@ -93,7 +93,7 @@ def parse_config(text: str, source: str) -> Config:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number or a nesting past Python's limits
         raise _bad(source, "", f"is not TOML: {error}") from error
     _known(source, "", data, ("default", "network", "tap"))
     networks = {
@@ -145,9 +145,17 @@ def _tap(source: str, name: str, table: dict[str, Any], networks: dict[str, Netw
     at = f"tap.{name}"
     _known(source, at, table, ("network", "vm"))
     network = _typed(source, f"{at}.network", table.get("network"), str, "the name of a network")
+    if network is None:
+        raise _bad(source, f"{at}.network", "is missing")
     if network not in networks:
         raise _bad(source, f"{at}.network", f"names no network: {network!r}")
-    return TapRule(network, _typed(source, f"{at}.vm", table.get("vm"), str, "a VM's name"))
+    vm = _typed(source, f"{at}.vm", table.get("vm"), str, "a VM's name")
+    try:
+        check_link_name(name, "tap")
+        check_vm_name(name if vm is None else vm)
+    except InvalidInput as error:
+        raise _bad(source, at, f"cannot be: {error.message}") from error
+    return TapRule(network, vm)
 
 
 def _known(source: str, at: str, table: dict[str, Any], keys: tuple[str, ...]) -> None:

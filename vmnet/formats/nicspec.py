@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vmnet.errors import InvalidInput
+from vmnet.model.names import shorten
 from vmnet.model.nic import Wish
 from vmnet.model.vhost import Policy
 
@@ -51,7 +52,7 @@ def parse_nic(text: str, vm: str, nic: int) -> Wish:
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
         if key not in _KEYS or not equals:
-            raise _bad(text, f"{part!r} is not key=value with one of {', '.join(_KEYS)}")
+            raise _bad(text, f"{shorten(part)!r} is not key=value with one of {', '.join(_KEYS)}")
         if key in seen:
             raise _bad(text, f"{key!r} is given twice")
         seen.add(key)
@@ -59,7 +60,7 @@ def parse_nic(text: str, vm: str, nic: int) -> Wish:
         try:
             fields[key] = parse(value)
         except (KeyError, ValueError):
-            raise _bad(text, f"{key}={value!r} is not {expected}") from None
+            raise _bad(text, f"{key}={shorten(value)!r} is not {expected}") from None
     return Wish(vm=vm, **fields)
 
 

@@ -18,7 +18,7 @@ from vmnet.model.vhost import is_virtio
 
 #: What a guest takes for granted without being told.
 _USUAL_MTU = 1500
-_PLACE = re.compile(r"\{(netdev|device)(\d*)\}")
+_PLACE = re.compile(r"\{(netdev|device)([0-9]{0,9})\}")
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def _tun_lines(step: TunStep) -> list[str]:
 def _netlink_words(step: NetlinkStep) -> list[list[str]]:
     if isinstance(step, CreateBridge):
         words = ["ip", "link", "add", "dev", step.name, "address", step.mac]
-        return [[*words, "type", "bridge", "stp_state", "0"]]
+        return [[*words, "type", "bridge", "stp_state", "0", "mcast_snooping", "0"]]
     if isinstance(step, DeleteLink):
         return [["ip", "link", "delete", "dev", step.link.name]]
     if isinstance(step, AddAltname | DropAltname):

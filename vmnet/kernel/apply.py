@@ -120,10 +120,10 @@ class Apply:
         """Return a link's index; one that this plan made is asked for by its name."""
         if link.index:
             return link.index
-        try:
-            return socket.if_nametoindex(link.name)
-        except OSError as error:
-            raise of_errno(f"find link {link.name!r}", error.errno or errno.ENODEV) from error
+        index = _index_of(link.name)
+        if not index:
+            raise of_errno(f"find link {link.name!r}", errno.ENODEV)
+        return index
 
     def _step(self, step: TunStep) -> None:
         match step:
@@ -152,7 +152,7 @@ class Apply:
         except OSError as error:
             os.close(fd)
             raise _tun_refusal(what, link.name, error.errno or 0, exclusive=exclusive) from error
-        if link.index and socket.if_nametoindex(link.name) != link.index:
+        if link.index and _index_of(link.name) != link.index:
             # It vanished and the ioctl made another, or somebody else did: not ours to touch. A
             # fresh one goes with its descriptor.
             os.close(fd)
@@ -198,6 +198,14 @@ class Apply:
         now = self._netlink.link(link.name)
         if now is not None and now.tun is not None and now.tun.queues > 1:
             raise _taken(step, link.name)
+
+
+def _index_of(name: str) -> int:
+    """Return the index of the link of that name, or 0; the OSError has no errno to tell more."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
 
 
 def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:

@@ -88,7 +88,8 @@ def tun_set_iff(fd: int, name: str, flags: int) -> str:
         raise ValueError(name)
     answer = fcntl.ioctl(fd, TUNSETIFF, _IFREQ.pack(raw, flags))
     got: bytes = _IFREQ.unpack(answer)[0]
-    return got.rstrip(b"\0").decode()
+    # The kernel copies the name over what was there, with its NUL and no further.
+    return got.partition(b"\0")[0].decode()
 
 
 def tun_set_persist(fd: int, *, persist: bool) -> None:

@@ -50,6 +50,9 @@ _SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
 _NLMSGERR_ATTR_MSG = 1
 _SKIP_STATS = 8
 _IFF_UP = 1
+#: No spanning tree, which keeps a new port silent for 30 s; no snooping, which without a querier
+#: loses groups after minutes and has the bridge itself send IGMP and MLD to every guest.
+_BRIDGE = [("IFLA_BR_STP_STATE", 0), ("IFLA_BR_MCAST_SNOOPING", 0)]
 _PROTO_KERNEL = 2
 _HEADER = struct.Struct("=IHHII")
 _DUMP_TRIES = 5
@@ -95,8 +98,12 @@ class Netlink:
     # Reading
 
     def link(self, name: str) -> Link | None:
-        """Return the link of that name, or None if there is none."""
-        return self._one([("IFLA_IFNAME", name)])
+        """Return the link of that name, or None if there is none.
+
+        The kernel would take another name of a link as well; a plan needs to know which is which.
+        """
+        link = self._one([("IFLA_IFNAME", name)])
+        return link if link is not None and link.name == name else None
 
     def link_by_altname(self, altname: str) -> Link | None:
         """Return the link that has this other name, or None."""
@@ -278,7 +285,7 @@ def to_message(step: NetlinkStep, index_of: Callable[[Ref], int]) -> Any:
         case CreateBridge(name, mac):
             info = [
                 ("IFLA_INFO_KIND", "bridge"),
-                ("IFLA_INFO_DATA", {"attrs": [("IFLA_BR_STP_STATE", 0)]}),
+                ("IFLA_INFO_DATA", {"attrs": _BRIDGE}),
             ]
             attrs = [
                 ("IFLA_IFNAME", name),
@@ -394,5 +401,5 @@ def _to_tun(data: Any) -> TunFacts:
         vnet_hdr=bool(get("IFLA_TUN_VNET_HDR")),
         owner=get("IFLA_TUN_OWNER"),
         group=get("IFLA_TUN_GROUP"),
-        queues=get("IFLA_TUN_NUM_QUEUES") or 0,
+        queues=(get("IFLA_TUN_NUM_QUEUES") or 0) + (get("IFLA_TUN_NUM_DISABLED_QUEUES") or 0),
     )

@@ -17,8 +17,8 @@ Facts, by the names of linux/vhost.h, linux/virtio_ring.h, linux/virtio_net.h an
 - A TX ring that moved says that vhost offered the frame to the TAP, not that the TAP took it: one
   that is down drops it all the same. Only the frame on the TAP's link is a proof.
 - Memory barriers: a driver needs one before it publishes an index and one after it reads one, and
-  Python has none. Here each side sleeps until the other's eventfd is signalled, and that system
-  call orders memory; rings that both sides watch all the time could not do without.
+  Python has none. x86 and s390 keep that order by themselves; elsewhere the eventfd's system calls
+  between one side's stores and the other's loads stand in, enough for a frame at a time.
 """
 
 from __future__ import annotations

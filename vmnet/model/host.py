@@ -23,7 +23,7 @@ class TunFacts:
         vnet_hdr: frames carry a virtio-net header.
         owner: the uid that may attach, or None for nobody in particular.
         group: the gid that may attach, or None.
-        queues: queues attached now; 0 also where the kernel does not tell (single queue).
+        queues: queues open now, in use or not; 0 where the kernel does not tell (single queue).
     """
 
     tap: bool

@@ -80,7 +80,7 @@ class DeleteLink:
 
 @dataclass(frozen=True)
 class CreateBridge:
-    """Make a bridge that did not exist, with an address of its own and STP off."""
+    """Make a bridge that did not exist: an address of its own, STP and snooping off."""
 
     name: str
     mac: str

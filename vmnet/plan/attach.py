@@ -87,8 +87,8 @@ def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
         moves = _create(nic, view.name, bridge, now, keep=False)
         opened = OpenQueues(Ref(view.name), nic.queues, multi)
         return Plan((*moves, Move(opened)) if multi else moves, _notes(nic, bridge))
-    _refuse_if_held(view.tap, view.holders, "start a second QEMU on it")
     adjusted = _adjust(nic, view, view.tap, bridge)
+    _refuse_if_held(view.tap, view.holders, "start a second QEMU on it")
     opened = OpenQueues(Ref(view.name, view.tap.index), nic.queues, multi)
     return Plan((*adjusted.moves, Move(opened)), adjusted.notes)
 

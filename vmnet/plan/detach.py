@@ -9,7 +9,6 @@ Privilege: none.
 from __future__ import annotations
 
 from vmnet.model.host import Holders, Link
-from vmnet.model.names import alt_name
 from vmnet.model.step import (
     DeleteLink,
     DropAltname,
@@ -37,7 +36,7 @@ def plan_detach(link: Link, holders: Holders, *, force: bool) -> Plan:
         Busy: a process holds it, and `force` is not given.
     """
     tag = link.tag
-    if tag is None:
+    if tag is None or link.tun is None:
         return Plan()
     in_use = link.carrier or bool(holders.known)
     if in_use and not force:
@@ -46,7 +45,7 @@ def plan_detach(link: Link, holders: Holders, *, force: bool) -> Plan:
     if tag.own is Own.MANAGED:
         return Plan(plan_unmanage(link, tag).moves, notes)
     ref = Ref(link.name, link.index)
-    if in_use or link.tun is None:
+    if in_use:
         return Plan((Move(DeleteLink(ref)),), notes)
     return Plan((Move(DropTap(ref, link.tun.multi_queue)),))
 
@@ -57,10 +56,11 @@ def plan_unmanage(link: Link, tag: Tag) -> Plan:
     steps: list[Step] = []
     if link.master:
         steps.append(SetMaster(ref, None))
+    # The tag may hold less of a long name than the other name does.
     steps += [
         DropAltname(ref, altname)
         for altname in link.altnames
-        if altname == alt_name(tag.vm_name, tag.nic)
+        if altname.startswith("vmnet-") and altname.endswith(f"-{tag.nic}")
     ]
     steps.append(SetAlias(ref, ""))
     return Plan(tuple(Move(step) for step in steps))

@@ -16,6 +16,7 @@ from vmnet.kernel.apply import Apply
 from vmnet.kernel.links import Netlink, Refused
 from vmnet.kernel.locks import locked
 from vmnet.model.host import Link
+from vmnet.model.names import decode
 from vmnet.model.step import Plan
 from vmnet.model.tag import Tag, vm_in_tag
 from vmnet.model.words import describe
@@ -62,11 +63,19 @@ def moment() -> Moment:
     return Moment(host.new_generation(), host.boottime())
 
 
+def vm_lock(vm: str) -> str:
+    """Return the name of a VM's lock: one that its tag can tell, however long the VM's name is."""
+    return f"vm:{decode(vm_in_tag(vm))}"
+
+
 def tagged(netlink: Netlink, vm: str | None = None) -> Iterator[tuple[Link, Tag]]:
-    """Return the links that carry vmnet's tag, of one VM or of all, sorted by VM and NIC."""
+    """Return the TAPs that carry vmnet's tag, of one VM or of all, sorted by VM and NIC.
+
+    An alias is anybody's to write: on a link of another kind it means nothing.
+    """
     want = _OUR_TAG if vm is None else f"vm={vm_in_tag(vm)} ".encode()
     found = [(link, link.tag) for link in netlink.links(want)]
-    ours = [(link, tag) for link, tag in found if tag is not None]
+    ours = [(link, tag) for link, tag in found if tag is not None and link.is_tap]
     if vm is not None:
         ours = [(link, tag) for link, tag in ours if tag.vm == vm_in_tag(vm)]
     return iter(sorted(ours, key=lambda pair: (pair[1].vm, pair[1].nic, pair[0].name)))

@@ -37,8 +37,6 @@ def collect(
     with signals.deferred(), opened() as netlink:
         for link, tag in list(tagged(netlink)):
             signals.check()
-            if link.kind == "bridge":
-                continue
             try:
                 fates.append(_collect_one(netlink, link, tag, idle, dry_run=dry_run))
             except VmnetError as error:
@@ -46,6 +44,8 @@ def collect(
         for name in [bridge.name for bridge in netlink.bridges() if not bridge.alias]:
             try:
                 fates += _collect_bridge(netlink, name, dry_run=dry_run)
+            except Busy:
+                continue  # somebody works on it, so it is no leftover
             except VmnetError as error:
                 errors.append(error)
     if not dry_run:

@@ -26,7 +26,16 @@ from vmnet.model.tag import Own
 from vmnet.model.vhost import Policy, Verdict, decide
 from vmnet.plan.attach import plan_attach, plan_left, plan_manage, plan_run
 from vmnet.plan.detach import plan_detach, plan_unmanage
-from vmnet.service.base import carry_out, changing, complain, locked_for, moment, raise_all, tagged
+from vmnet.service.base import (
+    carry_out,
+    changing,
+    complain,
+    locked_for,
+    moment,
+    raise_all,
+    tagged,
+    vm_lock,
+)
 from vmnet.service.resolve import judge_vhost, open_vhost, owner_of, resolve
 
 
@@ -110,7 +119,7 @@ def attach(
     """
     config = config or Config()
     wish = check_wish(wish)
-    with changing(f"vm:{wish.vm}", wait=wait, dry_run=dry_run) as netlink:
+    with changing(vm_lock(wish.vm), wait=wait, dry_run=dry_run) as netlink:
         name = link_name(wish.vm, wish.nic)
         there = netlink.link(name)
         nic = resolve(wish, config, netlink, there, owner_of(owner, there))
@@ -145,7 +154,7 @@ def prepare_run(
     wishes = [check_wish(wish) for wish in wishes]
     _check_one_vm(wishes)
     launch = Launch()
-    lock = f"vm:{wishes[0].vm}"
+    lock = vm_lock(wishes[0].vm)
     with changing(lock, wait=wait, dry_run=dry_run) as netlink, Apply(netlink) as work:
         try:
             for wish in wishes:
@@ -218,7 +227,7 @@ def detach(
     check_vm_name(vm)
     done: list[Detached] = []
     errors: list[VmnetError] = []
-    with changing(f"vm:{vm}", wait=wait, dry_run=dry_run) as netlink:
+    with changing(vm_lock(vm), wait=wait, dry_run=dry_run) as netlink:
         for link, tag in tagged(netlink, vm):
             if nic is not None and tag.nic != nic:
                 continue
@@ -246,7 +255,7 @@ def plug(
     check_link_name(tap, "tap")
     config = config or Config()
     wish = check_wish(wish)
-    with changing(f"vm:{wish.vm}", wait=wait, dry_run=False) as netlink:
+    with changing(vm_lock(wish.vm), wait=wait, dry_run=False) as netlink:
         there = netlink.link(tap)
         tag = there.tag if there is not None else None
         nic = resolve(wish, config, netlink, there if tag else None, None)

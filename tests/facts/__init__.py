@@ -1,0 +1,1 @@
+"""What Linux and QEMU really do where vmnet leans on it; no import of vmnet in here."""
