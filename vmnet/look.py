@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vmnet.errors import Conflict, NotFound
+from vmnet.kernel.links import Netlink
 from vmnet.model.host import Holders, Link
-from vmnet.model.names import check_vm_name
+from vmnet.model.names import ALT_NAME_MAX, LINK_NAME_MAX, check_vm_name
 from vmnet.model.tag import Tag
 from vmnet.service.base import opened, tagged
 
@@ -82,8 +83,7 @@ def who(name: str) -> Holding:
         Conflict: it is no TUN or TAP; nobody can hold it.
     """
     with opened() as netlink:
-        link = netlink.link(name) if len(name.encode()) <= 15 else None
-        link = link or netlink.link_by_altname(name)
+        link = _find(netlink, name)
         bridge = netlink.link_by_index(link.master) if link is not None and link.master else None
     if link is None:
         raise NotFound(
@@ -103,6 +103,15 @@ def who(name: str) -> Holding:
 
         holders = replace(holders, known=tuple(map(with_workers, holders.known)))
     return Holding(link, link.tag, bridge.name if bridge else "", holders)
+
+
+def _find(netlink: Netlink, name: str) -> Link | None:
+    raw = name.encode("utf-8", "ignore")
+    # An argument that is not UTF-8 holds surrogates, and no link can be asked for by them.
+    if not 1 <= len(raw) <= ALT_NAME_MAX or raw.decode() != name:
+        return None
+    link = netlink.link(name) if len(raw) <= LINK_NAME_MAX else None
+    return link or netlink.link_by_altname(name)
 
 
 def _holders(links: list[Link]) -> dict[str, Holders]:

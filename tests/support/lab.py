@@ -50,6 +50,14 @@ class Lab:
         _check(done, args, status)
         return done
 
+    def start(self, *args: str) -> int:
+        """Run the command in a warm process without waiting for it; return its pid."""
+        pid = os.fork()
+        if pid == 0:
+            null = os.open(os.devnull, os.O_RDWR)
+            _be_command(["vmnet", *args], "vmnet.entry.cli", {}, null, null)
+        return pid
+
     def script(
         self, verb: str, tap: str, status: int | None = 0, env: dict[str, str] | None = None
     ) -> Done:

@@ -227,8 +227,8 @@ def run(
 
     \b
     Examples:
-      vmnet run vm1 --nic bridge=br0,queues=2 --user alice -- \\
-          qemu-system-x86_64 -accel kvm -smp 2 -m 1G disk.img
+      vmnet run vm1 --nic bridge=br0 -- qemu-system-x86_64 -m 1G disk.img
+      vmnet run vm1 --nic bridge=br0,queues=4 --user alice -- qemu-system-x86_64 ..
     """
     from vmnet import service
     from vmnet.entry import say

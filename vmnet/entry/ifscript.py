@@ -37,8 +37,9 @@ def wish_for(tap: str, environment: Mapping[str, str], config: Config) -> Wish:
         InvalidInput: a variable of the environment is not a number.
     """
     rule = config.taps.get(tap)
-    network = environment.get("VMNET_NETWORK")
-    bridge = environment.get("VMNET_BRIDGE")
+    # A variable that is set to nothing says nothing.
+    network = environment.get("VMNET_NETWORK") or None
+    bridge = environment.get("VMNET_BRIDGE") or None
     if network is None and bridge is None and rule is not None:
         network = rule.network
     vm = environment.get("VMNET_VM") or (rule.vm if rule else None) or tap
@@ -53,9 +54,9 @@ def wish_for(tap: str, environment: Mapping[str, str], config: Config) -> Wish:
 
 def _number(environment: Mapping[str, str], key: str) -> int | None:
     text = environment.get(key)
-    if text is None:
+    if not text:
         return None
-    if not (text.isascii() and text.isdigit()):
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise InvalidInput(
             f"{key}={text[:40]!r} is not a number", code="bad-environment", remedy=f"unset {key}"
         )

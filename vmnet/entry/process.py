@@ -10,10 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from typing import TYPE_CHECKING
 
 from vmnet.errors import VmnetError
 from vmnet.kernel.identity import become
-from vmnet.service import Launch
+
+if TYPE_CHECKING:  # every door begins here, and not every one needs rtnetlink
+    from vmnet.service import Launch
 
 #: What a shell answers: no such program; there, but cannot be run.
 _NOT_FOUND, _NOT_RUNNABLE = 127, 126

@@ -67,9 +67,8 @@ def user_id(text: str) -> int:
         NotFound: no such user.
     """
     if text.isascii() and text.isdigit():
-        number = int(text)
-        if number < 2**32 - 1:
-            return number
+        if len(text) <= 10 and int(text) < 2**32 - 1:
+            return int(text)
     else:
         try:
             return pwd.getpwnam(text).pw_uid

@@ -155,7 +155,7 @@ def vhost_set_vring_base(fd: int, index: int, base: int) -> None:
 
 
 def vhost_get_vring_base(fd: int, index: int) -> int:
-    """Return how far the available ring was read, and stop the ring."""
+    """Return how far the available ring was read."""
     raw = fcntl.ioctl(fd, VHOST_GET_VRING_BASE, struct.pack("=II", index, 0))
     base: int = struct.unpack("=II", raw)[1]
     return base

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Writes docs/man/*.1 from the commands' own --help, by help2man(1). `./dev man` calls it.
+# A test writes them anew and compares, so a page never says less than --help.
+set -eu
+
+cd "$(dirname "$0")/.."
+out=${1:-docs/man}
+vmnet=.venv/bin/vmnet
+export COLUMNS=80 LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1764000000 TERM=dumb
+mkdir -p "$out"
+
+# page NAME SUMMARY [WORD...]: the page of one command.
+page() {
+    name=$1 summary=$2
+    shift 2
+    help2man --no-info --no-discard-stderr --section 1 --source vmnet --manual 'vmnet manual' \
+        --name "$summary" --version-string "$($vmnet --version | cut -d' ' -f2)" \
+        --output "$out/$name.1" "$vmnet${*:+ $*}"
+}
+
+page vmnet 'network for QEMU/KVM virtual machines'
+page vmnet-attach 'make the NIC of a VM ready before QEMU starts' attach
+page vmnet-plan 'print what vmnet attach would do' plan
+page vmnet-detach 'take away all that was made for a VM' detach
+page vmnet-run 'start QEMU with its NICs' run
+page vmnet-list 'show the NICs that vmnet made or manages' list
+page vmnet-who 'show which process holds a TAP' who
+page vmnet-gc 'remove what vmnet made and nobody uses any more' gc
+page vmnet-probe "prove that this host's machinery works" probe
+page vmnet-bridge-create 'make a bridge' bridge create
+page vmnet-bridge-delete 'delete a bridge that vmnet made' bridge delete
+page vmnet-config-check 'read the configuration' config check
