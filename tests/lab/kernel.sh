@@ -7,6 +7,8 @@ set -eu
 repo=$(cd "$(dirname "$0")/../.." && pwd)
 kernel=$repo/.cache/kernel
 new=$kernel.new.$$
+# Debian's Python has lzma; another one, first in PATH, need not.
+PATH=/usr/bin:$PATH:/usr/sbin:/sbin
 
 [ ! -e "$kernel/release" ] || exit 0
 trap 'rm -rf "$new"' EXIT

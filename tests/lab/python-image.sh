@@ -32,5 +32,5 @@ pack "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" 
     --exclude='./pkg_resources' --exclude='./hatchling*' --exclude='./trove_classifiers*'
 
 size=$(($(du -sm "$tree" | cut -f 1) * 5 / 4 + 16))
-mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$tree" "$tree.img" "${size}M"
+mke2fs -q -t ext4 -O ^has_journal -m 0 -d "$tree" "$tree.img" "${size}M" >/dev/null
 mv "$tree.img" "$out"

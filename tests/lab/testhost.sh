@@ -38,6 +38,8 @@ qemu=
 # shellcheck disable=SC2317 # the traps reach it
 finish() {
     [ -z "$qemu" ] || kill "$qemu" 2>/dev/null || :
+    # Several test hosts may run at a time; the logs that stay are those of the last to end.
+    mv "$run/console.log" "$run/qemu.log" "$cache/testhost" 2>/dev/null || :
     rm -rf "$run"
 }
 trap finish EXIT
@@ -63,15 +65,15 @@ start=$(date +%s)
 timeout -k 5 "$limit" qemu-system-x86_64 \
     -accel tcg,thread=multi -cpu EPYC -M q35 -smp 2 -m 3G -nodefaults -no-user-config -display none -no-reboot \
     -kernel "$cache/kernel/vmlinux" -initrd "$cache/testhost/initrd.gz" \
-    -append "console=ttyS0 quiet panic=-1 tsc_early_khz=2600000 mitigations=off audit=0 random.trust_cpu=on nokaslr cryptomgr.notests" \
+    -append "tsc_early_khz=2600000 console=ttyS0 quiet panic=-1 mitigations=off audit=0 nokaslr random.trust_cpu=on cryptomgr.notests" \
     ${stdlib:+-drive "if=virtio,format=raw,readonly=on,file=$(escape "$cache/testhost/python.img")"} \
-    -serial "file:$(escape "$cache/testhost/console.log")" \
+    -serial "file:$(escape "$run/console.log")" \
     -chardev stdio,id=output,signal=off -device virtio-serial-pci -device virtserialport,chardev=output \
     -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
     -device virtio-9p-pci,fsdev=root,mount_tag=root \
     -fsdev "local,id=lab,path=$(escape "$run"),security_model=none" \
     -device virtio-9p-pci,fsdev=lab,mount_tag=lab \
-    <>"$run/silence" 2>"$cache/testhost/qemu.log" &
+    <>"$run/silence" 2>"$run/qemu.log" &
 qemu=$!
 status=0
 wait $qemu || status=$?
@@ -83,7 +85,7 @@ fi
 if [ $(($(date +%s) - start)) -ge "$limit" ]; then
     echo "testhost: no end within $limit s (VMNET_TESTHOST_TIMEOUT)" >&2
 else
-    echo "testhost: QEMU ended ($status) before the command did; .cache/testhost/console.log ends:" >&2
-    tail -n 20 "$cache/testhost/console.log" "$cache/testhost/qemu.log" >&2 || :
+    echo "testhost: QEMU ended ($status) before the command did; .cache/testhost/{console,qemu}.log end:" >&2
+    tail -n 20 "$run/console.log" "$run/qemu.log" >&2 || :
 fi
 exit 1

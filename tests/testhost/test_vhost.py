@@ -184,7 +184,7 @@ def test_a_node_that_is_not_vhost_net_is_seen_through(lab: Lab, tmp_path: Path) 
 
 def test_a_module_that_is_not_loaded_is_named_with_the_command_that_loads_it(lab: Lab) -> None:
     lab.vmnet("bridge", "create", "br0")
-    lab.sh("modprobe -r vhost_net")
+    lab.sh("rmmod vhost_net")  # modprobe -r would take tun along
     try:
         done = lab.vmnet("attach", "vm1", "--vhost")
         assert "not-loaded" in done.err

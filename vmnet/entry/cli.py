@@ -15,7 +15,7 @@ import typer
 
 from vmnet import __version__
 from vmnet.entry import files, process, report
-from vmnet.errors import InvalidInput, VmnetError
+from vmnet.errors import VmnetError
 
 app = typer.Typer(
     name="vmnet",
@@ -126,14 +126,13 @@ def attach(
       vmnet attach vm1 --bridge br0 --vhost
       qemu-system-x86_64 -m 1G disk.img $(vmnet attach vm1 --queues 2)
     """
+    from vmnet.entry import verbs
+    from vmnet.model.nic import Wish
+
     _state["json"] = json
-    policy = _policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
-    _attach(
-        _wish(vm, nic, bridge, network, mac, mtu, queues, policy, model),
-        owner,
-        dry_run=dry_run,
-        wait=wait,
-    )
+    policy = verbs.policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
+    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, policy, model)
+    verbs.attach(wish, owner, verbs.How(_config(), dry_run=dry_run, wait=wait, as_json=json))
 
 
 @app.command()
@@ -157,13 +156,12 @@ def plan(
     Examples:
       vmnet plan vm1 --bridge br0
     """
+    from vmnet.entry import verbs
+    from vmnet.model.nic import Wish
+
     _state["json"] = json
-    _attach(
-        _wish(vm, nic, bridge, network, mac, mtu, queues, None, model),
-        owner,
-        dry_run=True,
-        wait=0,
-    )
+    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, None, model)
+    verbs.attach(wish, owner, verbs.How(_config(), dry_run=True, wait=0, as_json=json))
 
 
 @app.command()
@@ -188,11 +186,8 @@ def detach(
     """
     from vmnet import service
     from vmnet.entry import say
-    from vmnet.model.names import check_nic
 
     _state["json"] = json
-    if nic is not None:
-        check_nic(nic)
     done = service.detach(vm, nic, force=force, dry_run=dry_run, wait=wait)
     say.detached(vm, done, dry_run=dry_run, as_json=json)
 
@@ -228,32 +223,15 @@ def run(
     \b
     Examples:
       vmnet run vm1 --nic bridge=br0 -- qemu-system-x86_64 -m 1G disk.img
-      vmnet run vm1 --nic bridge=br0,queues=4 --user alice -- qemu-system-x86_64 ..
+      vmnet run vm1 --nic bridge=br0,queues=4 --user joe -- qemu-system-x86_64 ...
     """
-    from vmnet import service
-    from vmnet.entry import say
-    from vmnet.formats import qemu
-    from vmnet.formats.nicspec import parse_nic
-    from vmnet.kernel import devices, host
+    from vmnet.entry import verbs
 
     _state["json"] = json
-    policy = _policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
-    wishes = [
-        _with_policy(parse_nic(text, vm, number), policy) for number, text in enumerate(nic or [""])
-    ]
-    uid = None if user is None else host.user_id(user)
-    devices.check_program(command[0])
-    # A place that names no NIC is an error before anything is made.
-    qemu.fill(command, {wish.nic: qemu.Args("", "") for wish in wishes})
-    launch = service.prepare_run(wishes, config=_config(), dry_run=dry_run, wait=wait)
-    if dry_run:
-        say.launch(vm, launch, command, as_json=json)
-        return
-    if not quiet:
-        for each in launch.nics:
-            say.reasons(each)
-    args = {each.nic.nic: each.args for each in launch.nics if each.args is not None}
-    process.become_program(launch, qemu.fill(command, args), uid)
+    policy = verbs.policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
+    wishes = verbs.wishes(vm, nic or [""], policy)
+    how = verbs.How(_config(), dry_run=dry_run, wait=wait, as_json=json)
+    verbs.run(wishes, command, user, how, quiet=quiet)
 
 
 @app.command("list")
@@ -317,14 +295,10 @@ def gc(
       vmnet gc
       vmnet gc --idle 1d
     """
-    from vmnet import service
-    from vmnet.entry import say
+    from vmnet.entry import verbs
 
     _state["json"] = json
-    age = None if idle is None else _seconds(idle)
-    fates, errors = service.collect(idle=age, dry_run=dry_run)
-    say.fates(fates, errors, dry_run=dry_run, as_json=json)
-    service.raise_all(errors)
+    verbs.collect(idle, dry_run=dry_run, as_json=json)
 
 
 @app.command()
@@ -408,88 +382,10 @@ def config_check(json: Json = False) -> None:
     say.config(_config(), as_json=json)
 
 
-# Options to values
-
-
 def _config() -> Any:
     from vmnet.entry.settings import load
 
     return load(_state["config"])
-
-
-def _policy(*, vhost: bool, no_vhost: bool, require_vhost: bool) -> Any:
-    from vmnet.model.vhost import Policy
-
-    if vhost + no_vhost + require_vhost > 1:
-        raise InvalidInput(
-            "--vhost, --no-vhost and --require-vhost exclude each other",
-            code="vhost-options",
-            remedy="give one of them",
-        )
-    if require_vhost:
-        return Policy.REQUIRE
-    if vhost:
-        return Policy.PREFER
-    return Policy.OFF if no_vhost else None
-
-
-def _with_policy(wish: Any, policy: Any) -> Any:
-    from dataclasses import replace
-
-    return wish if policy is None or wish.vhost is not None else replace(wish, vhost=policy)
-
-
-def _wish(
-    vm: str,
-    nic: int,
-    bridge: str | None,
-    network: str | None,
-    mac: str | None,
-    mtu: int | None,
-    queues: int | None,
-    policy: Any,
-    model: str,
-) -> Any:
-    from vmnet.model.nic import Wish
-
-    return Wish(
-        vm=vm,
-        nic=nic,
-        bridge=bridge,
-        network=network,
-        mac=mac,
-        mtu=mtu,
-        queues=queues,
-        vhost=policy,
-        model=model,
-    )
-
-
-def _seconds(text: str) -> int:
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    number, unit = (text[:-1], text[-1]) if text[-1:] in units else (text, "s")
-    if not (number.isascii() and number.isdigit()):
-        raise InvalidInput(
-            f"{text[:40]!r} is not an age", code="bad-age", remedy="write 90s, 30m, 2h or 1d"
-        )
-    return int(number) * units[unit]
-
-
-def _attach(wish: Any, owner: str | None, *, dry_run: bool, wait: float) -> None:
-    from vmnet import service
-    from vmnet.entry import say
-    from vmnet.kernel import host
-    from vmnet.model.step import CreateTap
-
-    uid = None if owner is None else host.user_id(owner)
-    done = service.attach(wish, owner=uid, config=_config(), dry_run=dry_run, wait=wait)
-    try:
-        say.attached(done, dry_run=dry_run, as_json=_state["json"])
-    except VmnetError:
-        # Nobody knows of it, so nobody would take it away.
-        if not dry_run and any(isinstance(move.do, CreateTap) for move in done.plan.moves):
-            service.detach(wish.vm, wish.nic)
-        raise
 
 
 def main() -> NoReturn:

@@ -67,7 +67,7 @@ def up(tap: str) -> None:
     """Plug the TAP in."""
     from vmnet import service  # noqa: PLC0415 - a bad name is refused before rtnetlink is loaded
 
-    config = settings.load(os.environ.get("VMNET_CONFIG"))
+    config = settings.load(os.environ.get("VMNET_CONFIG") or None)
     service.plug(tap, wish_for(tap, os.environ, config), config=config)
 
 

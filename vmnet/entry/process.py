@@ -26,23 +26,42 @@ class CannotBecome(VmnetError):
     """The program could not be run in place of this process."""
 
     def __init__(self, message: str, status: int) -> None:
-        super().__init__(message, code="exec", remedy="check the program and its interpreter")
+        remedy = "check the program and its interpreter (Debian: `apt-get install qemu-system-x86`)"
+        super().__init__(message, code="exec", remedy=remedy)
         self.exit_code = status  # type: ignore[misc]  # two statuses, as a shell has them
+
+
+def check_program(name: str) -> None:
+    """Refuse a program that is not there or cannot be run, before anything is made for it.
+
+    Raises:
+        CannotBecome: it could not be run.
+    """
+    import shutil  # noqa: PLC0415 - only `run` needs it
+
+    if shutil.which(name) is not None:
+        return
+    folder = "/" in name and os.path.isdir(name)  # noqa: PTH112 - Path's fails for a long name
+    there = folder or shutil.which(name, os.F_OK) is not None
+    why = "it is not a program that may be run" if there else "there is no such program"
+    raise CannotBecome(f"cannot run {name!r}: {why}", _NOT_RUNNABLE if there else _NOT_FOUND)
 
 
 def begin() -> None:
     """Set the process up as a door.
 
     A closed standard descriptor is opened on /dev/null: else a TAP could become number 0 to 2, and
-    somebody's output a frame. SIGINT takes its usual course instead of a traceback; while the host
-    is being changed it waits (`vmnet.kernel.signals`).
+    somebody's output a frame. SIGINT takes its usual course instead of a traceback, and stays
+    ignored where it was (`vmnet run ... &` in a script); while the host is being changed it waits
+    (`vmnet.kernel.signals`).
     """
     for fd in (0, 1, 2):
         try:
             os.fstat(fd)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def become_program(launch: Launch, command: list[str], uid: int | None) -> None:

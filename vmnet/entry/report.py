@@ -91,11 +91,17 @@ def styled(text: str, style: str, stream: TextIO | None) -> str:
     return f"\033[{_STYLES[style]}m{text}\033[0m" if stream.isatty() else text
 
 
+def _writable(text: str, stream: TextIO) -> str:
+    """Return text with an escape for what the stream's encoding has not got."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def _write(stream: TextIO | None, text: str, *, must: bool = True) -> None:
     if stream is None:
         return
     try:
-        stream.write(text + "\n")
+        stream.write(_writable(text, stream) + "\n")
         stream.flush()
     except OSError as error:
         # What could not be written would be tried again, and fail again, when Python ends.

@@ -65,9 +65,8 @@ def launch(vm: str, prepared: Launch, command: list[str], *, as_json: bool) -> N
     for each in prepared.nics:
         reasons(each)
         _lines(each.plan)
-    report.answer(
-        f"# then becomes {shlex.quote(command[0])!s}, with -netdev and -device for each NIC"
-    )
+    program = report.safe(shlex.quote(command[0]))  # a newline would end the comment
+    report.answer(f"# then becomes {program}, with -netdev and -device for each NIC")
 
 
 def detached(vm: str, done: list[Detached], *, dry_run: bool, as_json: bool) -> None:

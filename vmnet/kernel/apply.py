@@ -14,11 +14,13 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Self, assert_never
 
-from vmnet.errors import Busy, Conflict, VmnetError, of_errno
+from vmnet.errors import Busy, Conflict, Unsupported, VmnetError, of_errno
 from vmnet.kernel import devices, ioctl, signals
-from vmnet.kernel.links import Netlink, Refused
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.step import (
     AddAltname,
     CreateBridge,
@@ -30,6 +32,7 @@ from vmnet.model.step import (
     Persist,
     Plan,
     Ref,
+    SetMaster,
     SetOwner,
     Step,
     TunStep,
@@ -105,12 +108,15 @@ class Apply:
         """Carry out a group, and note in `done` what of it was."""
         first = group[0].do
         if not isinstance(first, NetlinkStep):
-            self._step(first)
+            try:
+                self._step(first)
+            except Refused as error:  # looking, before the step
+                raise of_errno(describe(first), error.errno or 0, error.said) from error
             done.extend(group)
             return
         steps = [move.do for move in group if isinstance(move.do, NetlinkStep)]
         try:
-            self._netlink.send(steps, self._index)
+            self._netlink.send(steps, cache(self._index))
         except Refused as error:
             done.extend(m for place, m in enumerate(group) if place not in error.failed)
             raise _refusal(steps[error.position], error) from error
@@ -120,10 +126,10 @@ class Apply:
         """Return a link's index; one that this plan made is asked for by its name."""
         if link.index:
             return link.index
-        index = _index_of(link.name)
-        if not index:
-            raise of_errno(f"find link {link.name!r}", errno.ENODEV)
-        return index
+        try:
+            return socket.if_nametoindex(link.name)
+        except OSError as error:  # which has no errno
+            raise of_errno(f"find link {link.name!r}", errno.ENODEV) from error
 
     def _step(self, step: TunStep) -> None:
         match step:
@@ -131,7 +137,8 @@ class Apply:
                 self._open(Ref(name), multi_queue=multi_queue, exclusive=True, what=step)
             case OpenQueues(link, count, multi_queue):
                 while len(self._fds.get(link.name, ())) < count:
-                    self._open(link, multi_queue=multi_queue, exclusive=False, what=step)
+                    if not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):
+                        raise of_errno(describe(step), errno.ENODEV)
             case SetOwner(link, uid, multi_queue):
                 self._with_tap(link, step, multi_queue=multi_queue, uid=uid)
             case Persist(link):
@@ -152,13 +159,26 @@ class Apply:
         except OSError as error:
             os.close(fd)
             raise _tun_refusal(what, link.name, error.errno or 0, exclusive=exclusive) from error
-        if link.index and _index_of(link.name) != link.index:
+        try:
+            there = not link.index or self._is_still(link)
+        except Refused:
+            os.close(fd)
+            raise
+        if not there:
             # It vanished and the ioctl made another, or somebody else did: not ours to touch. A
             # fresh one goes with its descriptor.
             os.close(fd)
             return False
         self._fds.setdefault(link.name, []).append(fd)
         return True
+
+    def _is_still(self, link: Ref) -> bool:
+        """Say whether a name still is the link that was looked at.
+
+        Not by if_nametoindex(3), whose one answer to all failures would pass for "vanished".
+        """
+        now = self._netlink.link(link.name)
+        return now is not None and now.index == link.index
 
     def _close(self, name: str) -> None:
         for fd in self._fds.pop(name, []):
@@ -200,14 +220,6 @@ class Apply:
             raise _taken(step, link.name)
 
 
-def _index_of(name: str) -> int:
-    """Return the index of the link of that name, or 0; the OSError has no errno to tell more."""
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        return 0
-
-
 def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:
     """Yield runs of rtnetlink steps together, other steps one by one.
 
@@ -245,6 +257,12 @@ def _tun_refusal(step: Step, name: str, number: int, *, exclusive: bool) -> Vmne
         )
     if number == errno.EBUSY:
         return _taken(step, name)
+    if number == errno.ENOTTY:
+        return Unsupported(
+            f"cannot {doing}: {ioctl.TUN_NODE} is some other device (ENOTTY)",
+            code="no-tun",
+            remedy=f"`ls -l {ioctl.TUN_NODE}` is to show char 10:200: make it anew with mknod",
+        )
     if number == errno.EINVAL:
         return Conflict(
             f"cannot {doing}: the link of that name is no TAP, or was made for another number of "
@@ -257,6 +275,9 @@ def _tun_refusal(step: Step, name: str, number: int, *, exclusive: bool) -> Vmne
 
 def _refusal(step: NetlinkStep, error: Refused) -> VmnetError:
     number = error.errno or 0
+    if isinstance(step, SetMaster) and number == errno.EINVAL:
+        # do_set_master() in net/core/rtnetlink.c: so it answers an index that is not there.
+        number = errno.ENODEV
     if isinstance(step, AddAltname) and number == errno.EEXIST:
         return Conflict(
             f"cannot {describe(step)}: another link has it (EEXIST)",

@@ -14,7 +14,7 @@ import os
 import stat
 from pathlib import Path
 
-from vmnet.errors import NotFound, NotPermitted, Unsupported, VmnetError, of_errno
+from vmnet.errors import NotPermitted, Unsupported, VmnetError, of_errno
 from vmnet.kernel import ioctl
 from vmnet.kernel.child import in_child
 from vmnet.kernel.host import kernel_release, user_name
@@ -247,21 +247,3 @@ def _mode(node: str) -> str:
     except OSError as error:
         return error.strerror or "cannot be looked at"
     return f"{stat.filemode(status.st_mode)} uid {status.st_uid} gid {status.st_gid}"
-
-
-def check_program(name: str) -> str:
-    """Return the path of a program that can be run.
-
-    Raises:
-        NotFound: there is none on PATH.
-    """
-    import shutil  # noqa: PLC0415 - only `run` needs it
-
-    path = shutil.which(name)
-    if path is None:
-        raise NotFound(
-            f"no program {name[:80]!r} that can be run",
-            code="no-program",
-            remedy="install it (Debian: `apt-get install qemu-system-x86`) or give its path",
-        )
-    return path

@@ -35,14 +35,20 @@ def read_trusted(path: str) -> str | None:
         return None
     except OSError as error:
         raise _bad(path, f"cannot be read: {error.strerror}", "run as root") from error
-    with open(fd, "rb") as file:
+    try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_MAX:
             raise _bad(path, "is no regular file of at most 1 MiB", "put a TOML file there")
         _check_owner(path, status)
-        folder = Path(path).resolve().parent
-        _check_owner(str(folder), folder.stat())
-        raw = file.read(_SIZE_MAX)
+        # A link's folder is where another link could be put in its place.
+        for folder in (Path(path).parent, Path(path).resolve().parent):
+            _check_owner(str(folder), folder.stat())
+        with open(fd, "rb", closefd=False) as file:
+            raw = file.read(_SIZE_MAX)
+    except OSError as error:
+        raise _bad(path, f"cannot be read: {error.strerror}", "look at it with `cat`") from error
+    finally:
+        os.close(fd)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -1,27 +1,22 @@
 """rtnetlink: links, ports, addresses, routes. The one file that imports pyroute2.
 
-Job: read links as values, send steps as messages; several messages travel in one sendmsg(2), so
-that a signal cannot part them.
-Leaves to others: why (`vmnet.plan`), in which order (`vmnet.kernel.apply`).
+Job: read links as values, write steps as messages; pyroute2 encodes and decodes them.
+Leaves to others: why (`vmnet.plan`), in which order (`vmnet.kernel.apply`), the socket
+(`vmnet.kernel.rtnetlink`).
 Privilege: reading needs none, changing needs CAP_NET_ADMIN.
-
-pyroute2 encodes and decodes the messages. The socket is this file's own: it has to know which
-message of a batch the kernel refused, and a request costs 0.1 ms here against 0.3 to 0.5 ms through
-pyroute2's event loop (`docs/benchmarks.md`).
 """
 
 from __future__ import annotations
 
-import errno
 import socket
-import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Self, assert_never
+from typing import Any, assert_never
 
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
+from vmnet.kernel.rtnetlink import Channel
 from vmnet.model.host import Link, TunFacts
 from vmnet.model.step import (
     AddAltname,
@@ -44,56 +39,16 @@ _GETADDR, _GETROUTE, _NEWLINKPROP, _DELLINKPROP = 22, 26, 108, 109
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _EXCL_CREATE = 0x200 | 0x400
 _APPEND = 0x800
-_NLMSG_ERROR, _NLMSG_DONE = 2, 3
-_DUMP_INTR, _CAPPED, _ACK_TLVS = 0x10, 0x100, 0x200
-_SOL_NETLINK, _CAP_ACK, _EXT_ACK, _STRICT = 270, 10, 11, 12
-_NLMSGERR_ATTR_MSG = 1
 _SKIP_STATS = 8
 _IFF_UP = 1
 #: No spanning tree, which keeps a new port silent for 30 s; no snooping, which without a querier
 #: loses groups after minutes and has the bridge itself send IGMP and MLD to every guest.
 _BRIDGE = [("IFLA_BR_STP_STATE", 0), ("IFLA_BR_MCAST_SNOOPING", 0)]
 _PROTO_KERNEL = 2
-_HEADER = struct.Struct("=IHHII")
-_DUMP_TRIES = 5
 
 
-class Refused(OSError):
-    """The kernel refused one message of a batch.
-
-    Attributes:
-        position: the first message that was refused, from 0.
-        said: the kernel's own words (extended ack), or an empty string.
-        failed: all that were refused.
-    """
-
-    def __init__(self, number: int, said: str, position: int) -> None:
-        super().__init__(number, said or errno.errorcode.get(number, str(number)))
-        self.said = said
-        self.position = position
-        self.failed = {position}
-
-
-class Netlink:
-    """A socket to the kernel of the network namespace it is opened in."""
-
-    def __init__(self) -> None:
-        """Open the socket (AF_NETLINK, close-on-exec)."""
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
-        for option in (_CAP_ACK, _EXT_ACK, _STRICT):
-            self._socket.setsockopt(_SOL_NETLINK, option, 1)
-        self._socket.bind((0, 0))
-        self._sequence = 0
-
-    def close(self) -> None:
-        """Close the socket; twice is fine."""
-        self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+class Netlink(Channel):
+    """Links as values and steps as messages, through one channel."""
 
     # Reading
 
@@ -119,7 +74,7 @@ class Netlink:
         Decoding costs more than asking: a cheap look for the tag spares it for other links.
         """
         request = _link_message(_GETLINK, _REQUEST | _DUMP, [("IFLA_EXT_MASK", _SKIP_STATS)])
-        for raw in self._dump(request):
+        for raw in self.dump(_encoded(request)):
             if containing in raw:
                 yield _to_link(_decoded(ifinfmsg, raw))
 
@@ -135,7 +90,7 @@ class Netlink:
     def uppers(self, index: int) -> list[str]:
         """Return the names of links that sit on this one (VLANs, macvlans)."""
         request = _link_message(_GETLINK, _REQUEST | _DUMP, [("IFLA_EXT_MASK", _SKIP_STATS)])
-        messages = (_decoded(ifinfmsg, raw) for raw in self._dump(request))
+        messages = (_decoded(ifinfmsg, raw) for raw in self.dump(_encoded(request)))
         return [
             str(m.get_attr("IFLA_IFNAME")) for m in messages if m.get_attr("IFLA_LINK") == index
         ]
@@ -145,7 +100,7 @@ class Netlink:
         request = ifaddrmsg()
         request["index"] = index
         _head(request, _GETADDR, _REQUEST | _DUMP)
-        found = (_decoded(ifaddrmsg, raw) for raw in self._dump(request))
+        found = (_decoded(ifaddrmsg, raw) for raw in self.dump(_encoded(request)))
         return [
             f"{m.get_attr('IFA_LOCAL') or m.get_attr('IFA_ADDRESS')}/{m['prefixlen']}"
             for m in found
@@ -162,7 +117,7 @@ class Netlink:
             _head(request, _GETROUTE, _REQUEST | _DUMP)
             found += [
                 f"{message.get_attr('RTA_DST') or 'default'}/{message['dst_len']}"
-                for message in (_decoded(rtmsg, raw) for raw in self._dump(request))
+                for message in (_decoded(rtmsg, raw) for raw in self.dump(_encoded(request)))
                 if message.get_attr("RTA_OIF") == index and message["proto"] != _PROTO_KERNEL
             ]
         return found
@@ -179,27 +134,11 @@ class Netlink:
             index_of: the index of a link that a step names.
 
         Raises:
-            Refused: the first message that was refused; all answers have been read.
+            Refused: the first message that was refused, all answers having been read; or the socket
+                itself: `failed` then names all steps if nothing was sent, and none if what was sent
+                got no answer, for then each may have been carried out.
         """
-        self._exchange([to_message(step, index_of) for step in steps])
-
-    def _exchange(self, messages: Sequence[Any]) -> None:
-        first = self._sequence + 1
-        self._socket.sendmsg([b"".join(map(self._encode, messages))])
-        refused: Refused | None = None
-        waiting = len(messages)
-        while waiting:
-            for kind, flags, sequence, raw in self._receive():
-                if kind != _NLMSG_ERROR or sequence < first:
-                    continue
-                waiting -= 1
-                number = -struct.unpack_from("=i", raw, 16)[0]
-                if number and refused is None:
-                    refused = Refused(number, _said(raw, flags), sequence - first)
-                elif number and refused is not None:
-                    refused.failed.add(sequence - first)
-        if refused is not None:
-            raise refused
+        self.exchange([_encoded(to_message(step, index_of)) for step in steps])
 
     def create_veth(self, name: str, peer: str) -> None:
         """Make a pair of links, each the other end of one cable.
@@ -213,70 +152,19 @@ class Netlink:
             ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", end)]}),
         ]
         attrs = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", {"attrs": info})]
-        self._exchange([_link_message(_NEWLINK, _REQUEST | _ACK | _EXCL_CREATE, attrs)])
-
-    # Transport
-
-    def _encode(self, message: Any) -> bytes:
-        self._sequence += 1
-        message["header"]["sequence_number"] = self._sequence
-        message.encode()
-        return bytes(message.data)
-
-    def _receive(self) -> Iterator[tuple[int, int, int, bytes]]:
-        data = self._socket.recv(1 << 18)
-        offset = 0
-        while offset + _HEADER.size <= len(data):
-            length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
-            yield kind, flags, sequence, data[offset : offset + length]
-            offset += (length + 3) & ~3
+        message = _link_message(_NEWLINK, _REQUEST | _ACK | _EXCL_CREATE, attrs)
+        self.exchange([_encoded(message)])
 
     def _one(self, attrs: list[tuple[str, Any]], index: int = 0) -> Link | None:
         attrs = [*attrs, ("IFLA_EXT_MASK", _SKIP_STATS)]
-        request = _link_message(_GETLINK, _REQUEST, attrs, index)
-        self._socket.sendmsg([self._encode(request)])
-        while True:
-            for kind, flags, sequence, raw in self._receive():
-                if sequence != self._sequence:
-                    continue
-                if kind == _NLMSG_ERROR:
-                    number = -struct.unpack_from("=i", raw, 16)[0]
-                    if number == errno.ENODEV:
-                        return None
-                    raise Refused(number, _said(raw, flags), 0)
-                return _to_link(_decoded(ifinfmsg, raw))
+        raw = self.get(_encoded(_link_message(_GETLINK, _REQUEST, attrs, index)))
+        return None if raw is None else _to_link(_decoded(ifinfmsg, raw))
 
     def _linked(self, attrs: list[tuple[str, Any]], keep: Callable[[Link], bool]) -> list[Link]:
         attrs = [*attrs, ("IFLA_EXT_MASK", _SKIP_STATS)]
         request = _link_message(_GETLINK, _REQUEST | _DUMP, attrs)
-        found = (_to_link(_decoded(ifinfmsg, raw)) for raw in self._dump(request))
+        found = (_to_link(_decoded(ifinfmsg, raw)) for raw in self.dump(_encoded(request)))
         return [link for link in found if keep(link)]
-
-    def _dump(self, request: Any) -> list[bytes]:
-        """Return the messages of a dump that nothing disturbed."""
-        for _ in range(_DUMP_TRIES):
-            found, disturbed = self._dump_once(request)
-            if not disturbed:
-                break
-        # Disturbed five times over, the last look is as good as any: it shows every link that was
-        # there all the while.
-        return found
-
-    def _dump_once(self, request: Any) -> tuple[list[bytes], bool]:
-        self._socket.sendmsg([self._encode(request)])
-        found: list[bytes] = []
-        disturbed = False
-        while True:
-            for kind, flags, sequence, raw in self._receive():
-                if sequence != self._sequence:
-                    continue
-                disturbed = disturbed or bool(flags & _DUMP_INTR)
-                if kind == _NLMSG_DONE:
-                    return found, disturbed
-                if kind == _NLMSG_ERROR:
-                    number = -struct.unpack_from("=i", raw, 16)[0]
-                    raise Refused(number, _said(raw, flags), 0)
-                found.append(raw)
 
 
 def to_message(step: NetlinkStep, index_of: Callable[[Ref], int]) -> Any:
@@ -350,25 +238,15 @@ def _link_message(kind: int, flags: int, attrs: Iterable[tuple[str, Any]], index
     return message
 
 
+def _encoded(message: Any) -> bytes:
+    message.encode()
+    return bytes(message.data)
+
+
 def _decoded(codec: Any, raw: bytes) -> Any:
     message = codec(raw)
     message.decode()
     return message
-
-
-def _said(raw: bytes, flags: int) -> str:
-    """Return the words of an extended ack (NLMSGERR_ATTR_MSG), if there are any."""
-    if not flags & _ACK_TLVS:
-        return ""
-    offset = 16 + 4 + 16
-    if not flags & _CAPPED:
-        offset += struct.unpack_from("=I", raw, 20)[0] - 16
-    while offset + 4 <= len(raw):
-        length, kind = struct.unpack_from("=HH", raw, offset)
-        if kind == _NLMSGERR_ATTR_MSG:
-            return raw[offset + 4 : offset + length].rstrip(b"\0").decode("utf-8", "replace")
-        offset += max((length + 3) & ~3, 4)
-    return ""
 
 
 def _to_link(message: Any) -> Link:

@@ -57,8 +57,12 @@ def _one(name: str, wait: float) -> Iterator[None]:
     while True:
         signals.check()
         fd = _open(path)
-        if _try_lock(fd, path):
-            break
+        try:
+            if _try_lock(fd, path):
+                break
+        except OSError as error:
+            os.close(fd)
+            raise _cannot(error) from error
         late = time.monotonic() >= deadline
         holder = _holder(fd) if late else ""
         os.close(fd)

@@ -68,7 +68,7 @@ def plan_bridge_create(name: str, view: BridgeView, *, mtu: int | None, generati
             remedy="use it as it is with --bridge, or choose another name",
         )
     ref = Ref(name, link.index if link else 0)
-    moves += [Move(step) for step in _missing(ref, link, mtu, generation)]
+    moves += [Move(step, _undo(step, link)) for step in _missing(ref, link, mtu, generation)]
     return Plan(tuple(moves))
 
 
@@ -84,6 +84,19 @@ def _missing(ref: Ref, link: Link | None, mtu: int | None, generation: str) -> l
     if link is None or not link.up:
         steps.append(SetUp(ref))
     return steps
+
+
+def _undo(step: Step, link: Link | None) -> Step | None:
+    """Return what takes a step back on a bridge that was there; one made now goes as a whole."""
+    match step:
+        case SetAlias(ref) if link is not None:
+            return SetAlias(ref, link.alias)
+        case SetMtu(ref) if link is not None:
+            return SetMtu(ref, link.mtu)
+        case SetUp(ref) if link is not None:
+            return SetUp(ref, up=False)
+        case _:
+            return None
 
 
 def _pinned_mtu(ref: Ref, mtu: int) -> list[Step]:

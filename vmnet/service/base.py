@@ -7,14 +7,15 @@ Privilege: write access to `/run/vmnet`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vmnet.errors import SeveralErrors, VerificationError, VmnetError, of_errno
 from vmnet.kernel import host, signals
 from vmnet.kernel.apply import Apply
-from vmnet.kernel.links import Netlink, Refused
+from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import locked
+from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.host import Link
 from vmnet.model.names import decode
 from vmnet.model.step import Plan
@@ -32,7 +33,12 @@ def opened() -> Iterator[Netlink]:
         with Netlink() as netlink:
             yield netlink
     except Refused as error:
-        raise of_errno("read links from the kernel", error.errno or 0, error.said) from error
+        raise of_refusal(error) from error
+
+
+def of_refusal(error: Refused) -> VmnetError:
+    """Return the typed error for a refusal that no step stands for."""
+    return of_errno("read links from the kernel", error.errno or 0, error.said)
 
 
 @contextmanager
@@ -52,10 +58,10 @@ def locked_for(name: str, *, wait: float, dry_run: bool) -> Iterator[None]:
         yield
 
 
-def carry_out(netlink: Netlink, plan: Plan) -> None:
-    """Carry out a plan, all of it or nothing."""
+def carry_out(netlink: Netlink, plan: Plan, verify: Callable[[], None] | None = None) -> None:
+    """Carry out a plan, all of it or nothing; `verify` raises if the host is not as wished."""
     with Apply(netlink) as work:
-        work.run(plan)
+        work.run(plan, verify)
 
 
 def moment() -> Moment:

@@ -8,6 +8,7 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 from __future__ import annotations
 
 from vmnet.kernel import host
+from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import bridge_mac, bridge_view
 from vmnet.model.names import check_link_name
@@ -40,10 +41,14 @@ def create_bridge(
             bridge_mac(name)  # raises where there is nothing to make one from
         plan = plan_bridge_create(name, view, mtu=mtu, generation=host.new_generation())
         if not dry_run:
-            carry_out(netlink, plan)
-            left = plan_bridge_create(name, bridge_view(netlink, name), mtu=mtu, generation="")
-            complain(left, f"bridge {name!r}")
+            carry_out(netlink, plan, lambda: _verify(netlink, name, mtu))
     return plan
+
+
+def _verify(netlink: Netlink, name: str, mtu: int | None) -> None:
+    """Look again: nothing may be left to do."""
+    left = plan_bridge_create(name, bridge_view(netlink, name), mtu=mtu, generation="")
+    complain(left, f"bridge {name!r}")
 
 
 def delete_bridge(

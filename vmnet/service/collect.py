@@ -12,12 +12,13 @@ from vmnet.kernel import host, signals
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import remove_leftovers
 from vmnet.kernel.observe import bridge_view, holders_of
+from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.host import Link
 from vmnet.model.step import Plan
 from vmnet.model.tag import Tag
 from vmnet.plan.bridge import is_leftover, plan_bridge_delete
 from vmnet.plan.gc import Fate, judge
-from vmnet.service.base import carry_out, locked_for, opened, tagged
+from vmnet.service.base import carry_out, locked_for, of_refusal, opened, tagged
 
 
 def collect(
@@ -39,13 +40,18 @@ def collect(
             signals.check()
             try:
                 fates.append(_collect_one(netlink, link, tag, idle, dry_run=dry_run))
+            except Refused as error:
+                errors.append(of_refusal(error))
             except VmnetError as error:
                 errors.append(error)
-        for name in [bridge.name for bridge in netlink.bridges() if not bridge.alias]:
+        # A bridge whose making was cut short has no tag and is not yet up; others need no look.
+        for name in [b.name for b in netlink.bridges() if not (b.alias or b.up)]:
             try:
                 fates += _collect_bridge(netlink, name, dry_run=dry_run)
             except Busy:
                 continue  # somebody works on it, so it is no leftover
+            except Refused as error:
+                errors.append(of_refusal(error))
             except VmnetError as error:
                 errors.append(error)
     if not dry_run:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vmnet.errors import InvalidInput, VmnetError
 from vmnet.formats import qemu
@@ -19,7 +19,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, nic_view
 from vmnet.model.host import Link
-from vmnet.model.names import check_link_name, check_vm_name, link_name
+from vmnet.model.names import check_link_name, check_nic, check_vm_name, link_name
 from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.step import Plan
 from vmnet.model.tag import Own
@@ -225,6 +225,8 @@ def detach(
         VmnetError: the failure, or `SeveralErrors`; the rest has been taken away.
     """
     check_vm_name(vm)
+    if nic is not None:
+        check_nic(nic)
     done: list[Detached] = []
     errors: list[VmnetError] = []
     with changing(vm_lock(vm), wait=wait, dry_run=dry_run) as netlink:
@@ -258,6 +260,11 @@ def plug(
     with changing(vm_lock(wish.vm), wait=wait, dry_run=False) as netlink:
         there = netlink.link(tap)
         tag = there.tag if there is not None else None
+        if tag is not None and tag.own is Own.MADE:
+            wish = replace(wish, bridge=None, network=None, mtu=None)
+        if there is not None:
+            # The guest's MAC is QEMU's affair: none is derived for it.
+            wish = replace(wish, mac=there.mac)
         nic = resolve(wish, config, netlink, there if tag else None, None)
         with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=False):
             view = nic_view(netlink, tap, nic)

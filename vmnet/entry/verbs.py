@@ -1,0 +1,124 @@
+"""From options to the service: what `attach`, `plan`, `run` and `gc` do with theirs.
+
+Job: wishes, policies, users and ages from the words of a command line; becoming QEMU.
+Leaves to others: the options (`vmnet.entry.cli`), what is said (`vmnet.entry.say`).
+Privilege: that of what is called.
+
+Loaded by the commands that need it: it loads rtnetlink.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vmnet import service
+from vmnet.entry import process, say
+from vmnet.errors import InvalidInput, VmnetError
+from vmnet.formats import qemu
+from vmnet.formats.config import Config
+from vmnet.formats.nicspec import parse_nic
+from vmnet.kernel import host
+from vmnet.model.nic import Wish
+from vmnet.model.step import CreateTap
+from vmnet.model.vhost import Policy
+from vmnet.service import Launch
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True)
+class How:
+    """What commands that change something have in common.
+
+    Attributes:
+        config: the configuration.
+        dry_run: plan only.
+        wait: how long to wait for a lock, in seconds.
+        as_json: answer in JSON.
+    """
+
+    config: Config
+    dry_run: bool
+    wait: float
+    as_json: bool
+
+
+def policy(*, vhost: bool, no_vhost: bool, require_vhost: bool) -> Policy | None:
+    """Return what the three options ask for; None if none is given.
+
+    Raises:
+        InvalidInput: more than one is.
+    """
+    if vhost + no_vhost + require_vhost > 1:
+        raise InvalidInput(
+            "--vhost, --no-vhost and --require-vhost exclude each other",
+            code="vhost-options",
+            remedy="give one of them",
+        )
+    if require_vhost:
+        return Policy.REQUIRE
+    if vhost:
+        return Policy.PREFER
+    return Policy.OFF if no_vhost else None
+
+
+def seconds(text: str) -> int:
+    """Return an age like `90s` or `2h` in seconds.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    number, unit = (text[:-1], text[-1]) if text[-1:] in _UNITS else (text, "s")
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise InvalidInput(
+            f"{text[:40]!r} is not an age", code="bad-age", remedy="write 90s, 30m, 2h or 1d"
+        )
+    return int(number) * _UNITS[unit]
+
+
+def attach(wish: Wish, owner: str | None, how: How) -> None:
+    """Attach and answer; what nobody could be told of is taken away again."""
+    uid = None if owner is None else host.user_id(owner)
+    done = service.attach(wish, owner=uid, config=how.config, dry_run=how.dry_run, wait=how.wait)
+    try:
+        say.attached(done, dry_run=how.dry_run, as_json=how.as_json)
+    except VmnetError:
+        # Nobody knows of it, so nobody would take it away.
+        if not how.dry_run and any(isinstance(move.do, CreateTap) for move in done.plan.moves):
+            service.detach(wish.vm, wish.nic)
+        raise
+
+
+def wishes(vm: str, texts: list[str], chosen: Policy | None) -> list[Wish]:
+    """Return the wishes of `--nic`, numbered as they come; a policy is for those that say none."""
+    parsed = [parse_nic(text, vm, number) for number, text in enumerate(texts)]
+    return [wish if wish.vhost is not None else replace(wish, vhost=chosen) for wish in parsed]
+
+
+def run(wanted: list[Wish], command: list[str], user: str | None, how: How, *, quiet: bool) -> None:
+    """Become QEMU with its NICs; a dry run only says what it would do."""
+    uid = None if user is None else host.user_id(user)
+    process.check_program(command[0])
+    # A place that names no NIC is an error before anything is made.
+    qemu.fill(command, {wish.nic: qemu.Args("", "") for wish in wanted})
+    launch = service.prepare_run(wanted, config=how.config, dry_run=how.dry_run, wait=how.wait)
+    if how.dry_run:
+        say.launch(wanted[0].vm, launch, command, as_json=how.as_json)
+    else:
+        _become(launch, command, uid, quiet=quiet)
+
+
+def _become(launch: Launch, command: list[str], uid: int | None, *, quiet: bool) -> None:
+    if not quiet:
+        for each in launch.nics:
+            say.reasons(each)
+    args = {each.nic.nic: each.args for each in launch.nics if each.args is not None}
+    process.become_program(launch, qemu.fill(command, args), uid)
+
+
+def collect(idle: str | None, *, dry_run: bool, as_json: bool) -> None:
+    """Clear up, say what became of each link, and only then fail."""
+    age = None if idle is None else seconds(idle)
+    fates, errors = service.collect(idle=age, dry_run=dry_run)
+    say.fates(fates, errors, dry_run=dry_run, as_json=as_json)
+    service.raise_all(errors)
