@@ -29,7 +29,8 @@ if [ "${1:-}" != inside ]; then
     exec unshare --user --map-root-user --net --mount sh "$0" inside
 fi
 
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold= plain=; fi
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); fi
 say() { printf '\n%s== %s%s\n' "$bold" "$*" "$plain"; }
 show() { printf '%s$ %s%s\n' "$bold" "$*" "$plain" && "$@"; }
 
@@ -98,8 +99,9 @@ show vmnet detach vm1
 ip address del 10.99.0.1/24 dev br0
 show vmnet bridge delete br0
 left=$(ip -o link show | grep -v ': lo:' || :)
-[ -z "$left" ] && [ -z "$(ls -A /run/vmnet 2>/dev/null)" ] || {
-    echo "demo: left behind: $left $(ls -A /run/vmnet)" >&2
+left=$left$(ls -A /run/vmnet 2>/dev/null || :)
+[ -z "$left" ] || {
+    echo "demo: left behind: $left" >&2
     exit 1
 }
 echo "links left: none; files left in /run/vmnet: none"

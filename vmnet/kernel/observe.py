@@ -16,14 +16,14 @@ from vmnet.model.names import mac_alt_name
 from vmnet.model.nic import Nic
 
 
-def nic_view(netlink: Netlink, name: str, nic: Nic, *, holders: bool = True) -> NicView:
+def nic_view(netlink: Netlink, name: str, nic: Nic, *, others: bool = True) -> NicView:
     """Return what a planner needs to know about one NIC.
 
     Args:
         netlink: a socket into the namespace.
         name: the TAP's name.
         nic: the wish.
-        holders: look for the processes that have the TAP open.
+        others: look also for processes that have the TAP open, and for a link with the same MAC.
     """
     tap = netlink.link(name)
     bridge = netlink.link(nic.bridge)
@@ -32,7 +32,9 @@ def nic_view(netlink: Netlink, name: str, nic: Nic, *, holders: bool = True) -> 
         at_home = bridge is not None and bridge.index == tap.master
         master = bridge if at_home else netlink.link_by_index(tap.master)
     there = () if bridge is not None else tuple(b.name for b in netlink.bridges())
-    mac_user = netlink.link_by_altname(mac_alt_name(nic.mac)) if nic.mac else None
+    mac_user = None
+    if others and nic.mac:
+        mac_user = netlink.link_by_altname(mac_alt_name(nic.mac))
     return NicView(
         name=name,
         tap=tap,
@@ -40,7 +42,7 @@ def nic_view(netlink: Netlink, name: str, nic: Nic, *, holders: bool = True) -> 
         bridge=bridge,
         bridges=there,
         mac_user=mac_user,
-        holders=holders_of(tap) if holders else Holders(),
+        holders=holders_of(tap) if others else Holders(),
     )
 
 

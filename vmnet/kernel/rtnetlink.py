@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -84,11 +84,14 @@ class Channel:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def exchange(self, messages: Sequence[bytes]) -> None:
+    def exchange(
+        self, messages: Sequence[bytes], tolerated: Mapping[int, int] | None = None
+    ) -> None:
         """Send messages in one system call, and wait for the answer to each.
 
         Args:
             messages: encoded, each asking for an acknowledgement (NLM_F_ACK).
+            tolerated: by a message's position, an errno that is as good as success.
 
         Raises:
             Refused: the first message that was refused, all answers having been read; or the socket
@@ -109,6 +112,8 @@ class Channel:
                     continue
                 waiting -= 1
                 number = -struct.unpack_from("=i", raw, 16)[0]
+                if tolerated and tolerated.get(sequence - first) == number:
+                    continue
                 if number and refused is None:
                     refused = Refused(number, _said(raw, flags), sequence - first)
                 elif number and refused is not None:

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: linux/ipv6.h IPV6_MIN_MTU: with less a link has no IPv6 at all.
+IPV6_MIN_MTU = 1280
+
 
 @dataclass(frozen=True)
 class Ref:
@@ -112,7 +115,11 @@ class SetMtu:
 
 @dataclass(frozen=True)
 class QuietIpv6:
-    """Keep the host from making an IPv6 address on the link and from talking through it."""
+    """Keep the host from making an IPv6 address on the link and from talking through it.
+
+    A link whose MTU rises to `IPV6_MIN_MTU` gets a new IPv6 side, which has to be told anew
+    (net/ipv6/addrconf.c, NETDEV_CHANGEMTU).
+    """
 
     link: Ref
 

@@ -20,6 +20,7 @@ from vmnet.model.mac import tap_mac
 from vmnet.model.names import alt_name, mac_alt_name
 from vmnet.model.nic import Nic
 from vmnet.model.step import (
+    IPV6_MIN_MTU,
     AddAltname,
     CreateTap,
     DropAltname,
@@ -302,6 +303,8 @@ def _move_link(nic: Nic, tap: Link, tag: Tag, holders: Holders, bridge: Link) ->
     mtu = nic.mtu or bridge.mtu
     if tap.mtu != mtu:
         moves.append(Move(SetMtu(link, mtu), SetMtu(link, tap.mtu)))
+    if tap.mtu < IPV6_MIN_MTU <= mtu:
+        moves.append(Move(QuietIpv6(link), QuietIpv6(link)))  # silence is not taken back
     if tag.mac != nic.mac:
         _refuse_if_held(tap, holders, f"change the guest's MAC to {nic.mac}")
     if tap.mac != tap_mac(nic.mac):
@@ -341,6 +344,8 @@ def _manage(nic: Nic, tap: Link, bridge: Link, now: Moment) -> tuple[Move, ...]:
     ]
     if alt not in tap.altnames:
         steps.insert(4, AddAltname(link, alt))
+    if tap.mtu < IPV6_MIN_MTU:
+        steps.insert(-1, QuietIpv6(link))
     return tuple(Move(step) for step in steps)
 
 

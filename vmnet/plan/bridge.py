@@ -14,6 +14,7 @@ from __future__ import annotations
 from vmnet.errors import Conflict, NotFound
 from vmnet.model.host import BridgeView, Link
 from vmnet.model.step import (
+    IPV6_MIN_MTU,
     CreateBridge,
     DeleteLink,
     Move,
@@ -81,6 +82,8 @@ def _missing(ref: Ref, link: Link | None, mtu: int | None, generation: str) -> l
         steps += _pinned_mtu(ref, mtu or _DEFAULT_MTU)
     elif mtu is not None and link.mtu != mtu:
         steps.append(SetMtu(ref, mtu))
+        if link.mtu < IPV6_MIN_MTU <= mtu:
+            steps.append(QuietIpv6(ref))
     if link is None or not link.up:
         steps.append(SetUp(ref))
     return steps

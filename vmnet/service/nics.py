@@ -300,4 +300,4 @@ def _mtu_of(nic: Nic, bridge: Link | None, tap: Link | None) -> int:
 
 def _verify(netlink: Netlink, name: str, nic: Nic) -> None:
     """Look again: nothing may be left to do."""
-    complain(plan_left(nic, nic_view(netlink, name, nic, holders=False)), f"tap {name!r}")
+    complain(plan_left(nic, nic_view(netlink, name, nic, others=False)), f"tap {name!r}")
