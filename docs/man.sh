@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 out=${1:-docs/man}
 vmnet=.venv/bin/vmnet
-export COLUMNS=80 LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1764000000 TERM=dumb
+export COLUMNS=80 LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1795392000 TERM=dumb
 mkdir -p "$out"
 
 # page NAME SUMMARY [WORD...]: the page of one command.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -66,13 +67,23 @@ def error_data(error: VmnetError) -> dict[str, Any]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows under a heading, in columns as wide as they need to be."""
+    """Print rows under a heading, in columns as wide as they need to be.
+
+    On a terminal the first column gives way, so that a row stays on one line.
+    """
     lines = [list(head), *([safe(cell) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    if sys.stdout is not None and sys.stdout.isatty():
+        spare = shutil.get_terminal_size().columns - sum(widths[1:]) - 2 * (len(head) - 1)
+        widths[0] = min(widths[0], max(spare, len(head[0])))
     for number, line in enumerate(lines):
-        padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        padded = [_cut(cell, width).ljust(width) for cell, width in zip(line, widths, strict=True)]
         text = "  ".join(padded).rstrip()
         answer(styled(text, "head", sys.stdout) if number == 0 else text)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def safe(text: str) -> str:

@@ -123,7 +123,7 @@ def rows(found: list[Row], *, as_json: bool) -> None:
     if not found:
         report.note("no NIC is attached; `vmnet attach VM` makes one")
         return
-    head = ("VM", "NIC", "TAP", "BRIDGE", "GUEST MAC", "MTU", "QUEUES", "LIFE", "PID")
+    head = ("VM", "NIC", "TAP", "BRIDGE", "GUEST MAC", "MTU", "Q", "LIFE", "PID")
     report.table(head, (_row_cells(row) for row in found))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from vmnet.errors import Busy, Conflict, InvalidInput, NotFound, VmnetError
+from vmnet.errors import Conflict, InvalidInput, NotFound
 from vmnet.model.host import Holders, Link, NicView, TunFacts
 from vmnet.model.mac import tap_mac
 from vmnet.model.names import alt_name, mac_alt_name
@@ -40,6 +40,7 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import IdleMark, Life, Own, Tag, format_tag, vm_in_tag
+from vmnet.plan.refusals import held, not_a_tap, stolen
 
 
 @dataclass(frozen=True)
@@ -365,41 +366,3 @@ def _adjust_managed(tap: Link, bridge: Link, master: Link | None) -> Plan:
 def _refuse_if_held(tap: Link, holders: Holders, what: str) -> None:
     if tap.carrier or holders.known:
         raise held(tap, holders, what)
-
-
-def held(tap: Link, holders: Holders, what: str) -> Busy:
-    """Return the refusal to touch a TAP that a process has open, with who it is."""
-    return Busy(
-        f"tap {tap.name!r} is held by {describe(holders)}: will not {what}",
-        code="tap-held",
-        remedy="stop that process first; `vmnet who " + tap.name + "` shows it",
-    )
-
-
-def describe(holders: Holders) -> str:
-    """Name the holders for a message."""
-    if not holders.known:
-        return (
-            f"a process that cannot be seen from here ({holders.blind or 'it may just be ending'})"
-        )
-    return ", ".join(f"pid {holder.pid} ({holder.command})" for holder in holders.known)
-
-
-def stolen(tap: Link, current: Link, wished: str) -> VmnetError:
-    """Return the refusal to take a port away from another bridge."""
-    return Conflict(
-        f"tap {tap.name!r} is a port of {current.name!r}, where vmnet did not put it: "
-        f"will not move it to {wished!r}",
-        code="other-bridge",
-        remedy=f"if nobody needs it there: `ip link set {tap.name} nomaster`, then try again",
-    )
-
-
-def not_a_tap(link: Link) -> VmnetError:
-    """Return the refusal of a link that has the TAP's name and is something else."""
-    kind = "tun" if link.tun is not None else (link.kind or "hardware")
-    return Conflict(
-        f"link {link.name!r} is no TAP but of kind {kind}",
-        code="not-a-tap",
-        remedy=f"rename or remove it: vmnet needs the name {link.name!r}",
-    )

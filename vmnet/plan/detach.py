@@ -21,7 +21,7 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import Own, Tag
-from vmnet.plan.attach import describe, held
+from vmnet.plan.refusals import describe, held
 
 
 def plan_detach(link: Link, holders: Holders, *, force: bool) -> Plan:

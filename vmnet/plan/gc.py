@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from vmnet.model.host import Holders, Link
 from vmnet.model.step import Move, Plan, Ref, SetAlias
 from vmnet.model.tag import IdleMark, Life, Tag, format_tag
-from vmnet.plan.attach import describe
 from vmnet.plan.detach import plan_detach
+from vmnet.plan.refusals import describe
 
 
 @dataclass(frozen=True)

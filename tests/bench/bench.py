@@ -1,0 +1,118 @@
+"""The benchmark: `./dev bench`, or `./dev bench -h` for what it can do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.bench.show import Table
+
+# Run as a file, it finds its siblings by the repository's root.
+sys.path[0] = str(Path(__file__).parents[2])
+
+_ABOUT = """\
+Figures to read, not tests: nothing fails for being slow. Subjects run in turn
+(A B C A B C ...); a ratio is the median of the ratios within each round.
+
+  a  vmnet attach, the whole process, beside ip in sh, Python alone, its imports
+  b  attach and detach in a running process, beside C making the same calls
+  c  attach, list and detach with 10, 100 and 1000 TAPs there
+  d  the data path: context switches and CPU time per packet for vhost-net,
+     userspace virtio and e1000; boots the test host, minutes
+"""
+
+
+def main() -> None:
+    """Measure what was asked for, print the tables."""
+    wish = _arguments()
+    if wish.inside:
+        from tests.bench import inside
+
+        inside.measure(wish.rounds, wish.pings)
+        return
+    if set(_parts(wish)) & set("abc") and os.geteuid() != 0:
+        sys.exit("bench: a, b and c need a network namespace: run them as root (d needs none)")
+    from tests.bench import machine
+
+    facts = machine.facts()
+    facts["repeat"] = " ".join(["./dev bench", *sys.argv[1:]])
+    _print("\n".join(f"{name:8} {text}" for name, text in facts.items()))
+    parts = {}
+    for part in _parts(wish):
+        table = _measure(part, wish)
+        _print(f"\n{table.text()}")
+        parts[part] = table.data
+    if "d" not in parts:
+        _print("\nThe data path is measured by `./dev bench --datapath` (boots a test host).")
+    if wish.json:
+        text = json.dumps({"on": facts, "parts": parts}, indent=2)
+        Path(wish.json).write_text(text + "\n", encoding="utf-8")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="./dev bench",
+        description=_ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="a b c d; left out: a b c")
+    parser.add_argument("--all", action="store_true", help="all parts")
+    parser.add_argument("--datapath", action="store_true", help="part d alone")
+    parser.add_argument(
+        "-n", type=int, default=15, metavar="N", help="rounds of a; b has 10 N, c N/3 (%(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="rounds of d (%(default)s)"
+    )
+    parser.add_argument(
+        "--pings", type=int, default=300, metavar="N", help="pings a round of d (%(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    wish = parser.parse_args()
+    if unknown := set(wish.parts) - set("abcd"):
+        parser.error(f"no such part: {' '.join(sorted(unknown))}")
+    if min(wish.n, wish.rounds, wish.pings) < 1:
+        parser.error("a number is to be at least 1")
+    return wish
+
+
+def _parts(wish: argparse.Namespace) -> list[str]:
+    if wish.all:
+        return list("abcd")
+    if wish.datapath:
+        return ["d"]
+    return sorted(set(wish.parts)) or list("abc")
+
+
+def _measure(part: str, wish: argparse.Namespace) -> Table:
+    # Each part loads what it needs: in the test host a module costs a second.
+    if part == "a":
+        from tests.bench import cold
+
+        return cold.measure(wish.n)
+    if part == "b":
+        from tests.bench import warm
+
+        return warm.measure(10 * wish.n)
+    if part == "c":
+        from tests.bench import many
+
+        return many.measure(max(wish.n // 3, 1))
+    from tests.bench import datapath
+
+    return datapath.measure(wish.rounds, wish.pings)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

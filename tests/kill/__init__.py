@@ -1,0 +1,1 @@
+"""The kill matrix: every system call that matters, failed or made the last, from outside."""

@@ -1,0 +1,135 @@
+"""What `vmnet run` is when it becomes a program: user, capabilities, signals; and if it cannot."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.netns.places import NOBODY
+from tests.support.lab import VENV_BIN, Lab, checked
+
+#: Takes no notice of the words that are appended.
+STATUS = ("sh", "-c", "exec cat /proc/self/status")
+
+
+@pytest.fixture(autouse=True)
+def _bridge(lab: Lab) -> None:
+    lab.vmnet("bridge", "create", "br0")
+
+
+def _status(lab: Lab, *options: str) -> dict[str, str]:
+    done = lab.vmnet("run", "vm1", *options, "--", *STATUS)
+    fields = (line.partition(":")[::2] for line in done.out.splitlines())
+    return {key: " ".join(value.split()) for key, value in fields}
+
+
+CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
+
+
+@pytest.mark.parametrize(("user", "uid"), [("nobody", NOBODY), ("4242", 4242), ("root", 0)])
+def test_with_a_user_no_privilege_is_left_nor_can_be_had(lab: Lab, user: str, uid: int) -> None:
+    status = _status(lab, "--user", user)
+    assert {key: int(status[key], 16) for key in CAPABILITIES} == dict.fromkeys(CAPABILITIES, 0)
+    assert status["NoNewPrivs"] == "1"
+    assert status["Uid"] == f"{uid} {uid} {uid} {uid}"
+    assert status["Gid"] == f"{uid} {uid} {uid} {uid}"
+    assert status["Groups"] in ("", str(uid))
+
+
+def test_capabilities_that_would_be_inherited_are_dropped_too(lab: Lab) -> None:
+    caps = ("--inh-caps=+net_admin,+sys_admin", "--ambient-caps=+net_admin,+sys_admin")
+    words = ("run", "vm1", "--user", "nobody", "--", *STATUS)
+    done = checked(["setpriv", *caps, str(VENV_BIN / "vmnet"), *words])
+    assert re.findall(r"Cap\w+:\t(\w+)", done.out) == ["0" * 16] * len(CAPABILITIES)
+
+
+def test_without_a_user_it_stays_who_it_was(lab: Lab) -> None:
+    status, mine = _status(lab), Path("/proc/self/status").read_text(encoding="utf-8")
+    assert status["Uid"] == "0 0 0 0"
+    assert f"CapEff:\t{status['CapEff']}\n" in mine
+    assert status["NoNewPrivs"] == "0"
+
+
+def test_an_ordinary_user_can_use_the_tap_it_was_given(lab: Lab) -> None:
+    program = "fd=${1#*fds=}; fd=${fd%%,*}; head -c 74 /dev/zero >&$fd && echo sent; id -u"
+    words = ("bash", "-c", program, "qemu", "{netdev}", "{device}")
+    done = lab.vmnet("run", "vm1", "--user", "nobody", "--", *words, status=None)
+    assert done.out.splitlines() == ["sent", str(NOBODY)]
+
+
+@pytest.mark.parametrize("user", ["no-such-user", "", "-1", "4294967295", "99999999999", "a\udce9"])
+def test_a_user_that_is_not_there_is_refused(lab: Lab, user: str) -> None:
+    done = lab.vmnet("run", "vm1", f"--user={user}", "--", "true", status=4)
+    assert "no user" in done.err
+    assert "no user" in lab.vmnet("attach", "vm1", f"--owner={user}", status=4).err
+    assert set(lab.links()) == {"br0"}
+
+
+def test_signals_are_as_a_shell_gives_them(lab: Lab) -> None:
+    status = _status(lab)
+    assert int(status["SigIgn"], 16) == 0
+    assert int(status["SigBlk"], 16) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_was_ignored_stays_so(lab: Lab, number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        status = _status(lab)
+    finally:
+        signal.signal(number, before)
+    assert int(status["SigIgn"], 16) == 1 << (number - 1)
+
+
+def test_a_program_that_is_not_there_is_127_and_nothing_is_made(lab: Lab) -> None:
+    for program in ("no-such-program", "/no/such/program", "", "x" * 5000, "/" + "x" * 5000):
+        done = lab.vmnet("run", "vm1", "--", program, status=127)
+        assert "there is no such program" in done.err
+    assert not Path("/run/vmnet").exists() or list(Path("/run/vmnet").iterdir()) == []
+    assert set(lab.links()) == {"br0"}
+
+
+def test_a_file_that_may_not_be_run_is_126_and_nothing_is_made(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("#!/bin/sh\n")
+    for path in (file, tmp_path):
+        assert "may be run" in lab.vmnet("run", "vm1", "--", str(path), status=126).err
+    assert set(lab.links()) == {"br0"}
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [("#!/no/such/interpreter\n", 127), ("\x7fELF is no more\n", 126)]
+)
+def test_a_program_that_fails_to_start_leaves_nothing(
+    lab: Lab, tmp_path: Path, text: str, status: int
+) -> None:
+    file = tmp_path / "qemu"
+    file.write_text(text)
+    file.chmod(0o755)
+    done = lab.vmnet("run", "vm1", "--nic", "queues=2", "--", str(file), status=status)
+    assert f"cannot run '{file}'" in done.err
+    assert set(lab.links()) == {"br0"}
+    assert lab.leftovers() == ["br0"]
+
+
+def test_a_program_that_the_user_may_not_run_leaves_nothing(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "qemu"
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o700)
+    lab.vmnet("run", "vm1", "--user", "nobody", "--", str(file), status=126)
+    assert set(lab.links()) == {"br0"}
+
+
+def test_a_tap_that_attach_made_survives_a_program_that_fails_to_start(
+    lab: Lab, tmp_path: Path
+) -> None:
+    file = tmp_path / "qemu"
+    file.write_text("#!/no/such/interpreter\n")
+    file.chmod(0o755)
+    lab.vmnet("attach", "vm1")
+    before = lab.state()
+    lab.vmnet("run", "vm1", "--", str(file), status=127)
+    assert lab.state() == before

@@ -1,0 +1,219 @@
+"""A TAP that a process has open is a running VM: nothing is taken from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import pytest
+
+from tests.netns import taps
+from tests.netns.places import other_network
+from tests.support.lab import Lab
+
+
+@pytest.fixture(autouse=True)
+def _bridges(lab: Lab) -> None:
+    lab.vmnet("bridge", "create", "br0")
+    lab.vmnet("bridge", "create", "br1")
+
+
+def _attached(lab: Lab, *options: str) -> str:
+    name = lab.vmnet("attach", "vm1", "--bridge", "br0", *options, "--json").json["tap"]
+    assert isinstance(name, str)
+    return name
+
+
+@pytest.mark.parametrize(("flags", "options"), [(taps.ONE, ()), (taps.MANY, ("--queues", "2"))])
+def test_detach_refuses_with_pid_and_command(
+    lab: Lab, flags: int, options: tuple[str, ...]
+) -> None:
+    name = _attached(lab, *options)
+    with taps.held(name, flags) as pid:
+        before = lab.state()
+        done = lab.vmnet("detach", "vm1", status=6)
+        assert f"tap '{name}' is held by pid {pid} (sleep 1000)" in done.err
+        assert f"vmnet who {name}" in done.err
+        assert lab.state() == before
+    lab.vmnet("detach", "vm1")
+    assert name not in lab.links()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [("--bridge", "br1"), ("--mac", "52:54:00:00:00:01"), ("--owner", "4242")],
+    ids=["bridge", "mac", "owner"],
+)
+def test_attach_refuses_what_would_break_it(lab: Lab, change: tuple[str, ...]) -> None:
+    name = _attached(lab)
+    with taps.held(name) as pid:
+        before = lab.state()
+        done = lab.vmnet("attach", "vm1", *change, "--mtu", "1400", status=6)
+        assert f"held by pid {pid} (sleep 1000)" in done.err
+        assert lab.state() == before
+
+
+def test_attach_of_a_held_tap_again_is_nothing_to_do(lab: Lab) -> None:
+    name = _attached(lab)
+    with taps.held(name):
+        before = lab.state()
+        assert lab.vmnet("attach", "vm1", "--json").json["steps"] == []
+        assert lab.state() == before
+
+
+def test_the_mtu_of_a_held_tap_may_change(lab: Lab) -> None:
+    name = _attached(lab)
+    with taps.held(name):
+        lab.vmnet("attach", "vm1", "--mtu", "1400")
+        assert lab.link(name)["mtu"] == 1400
+
+
+def test_a_second_qemu_on_it_is_refused(lab: Lab) -> None:
+    name = _attached(lab)
+    with taps.held(name) as pid:
+        done = lab.vmnet("run", "vm1", "--", "true", status=6)
+        assert f"held by pid {pid} (sleep 1000): will not start a second QEMU" in done.err
+        assert "LOWER_UP" in lab.link(name)["flags"]
+
+
+@pytest.mark.parametrize("command", [("gc",), ("gc", "--idle", "0")], ids=["gc", "idle"])
+def test_gc_leaves_it_and_says_who_has_it(lab: Lab, command: tuple[str, ...]) -> None:
+    name = _attached(lab)
+    with taps.held(name) as pid:
+        done = lab.vmnet(*command)
+        assert f"leave {name}" in done.out
+        assert f"pid {pid} (sleep 1000)" in done.out
+        assert name in lab.links()
+
+
+def test_bridge_delete_refuses_and_names_its_holder(lab: Lab) -> None:
+    name = _attached(lab)
+    with taps.held(name) as pid:
+        done = lab.vmnet("bridge", "delete", "br0", status=5)
+        assert f"{name} (held by pid {pid}: sleep 1000)" in done.err
+        assert lab.link(name)["master"] == "br0"
+
+
+def test_force_says_what_breaks(lab: Lab) -> None:
+    name = _attached(lab)
+    with taps.held(name) as pid:
+        done = lab.vmnet("detach", "vm1", "--force", "--dry-run")
+        assert "loses NIC 0" in done.err
+        assert name in lab.links()
+        done = lab.vmnet("detach", "vm1", "--force")
+        assert f"VM 'vm1' loses NIC 0 ('{name}') while pid {pid} (sleep 1000) runs" in done.err
+        assert name not in lab.links()
+
+
+def test_a_forced_bridge_delete_says_what_breaks(lab: Lab) -> None:
+    name = _attached(lab)
+    with taps.held(name) as pid:
+        done = lab.vmnet("bridge", "delete", "br0", "--force")
+        assert f"{name} (held by pid {pid}: sleep 1000); they lose their network" in done.err
+        assert "br0" not in lab.links()
+        assert "master" not in lab.link(name)
+
+
+def test_force_is_never_asked_for_where_nobody_holds_it(lab: Lab) -> None:
+    _attached(lab)
+    assert "loses" not in lab.vmnet("detach", "vm1", "--force").err
+    assert set(lab.links()) == {"br0", "br1"}
+
+
+def test_several_holders_are_all_named(lab: Lab) -> None:
+    name = _attached(lab, "--queues", "4")
+    with taps.held(name, taps.MANY) as first, taps.held(name, taps.MANY, 2) as second:
+        done = lab.vmnet("detach", "vm1", status=6)
+        assert f"pid {first} (sleep 1000)" in done.err
+        assert f"pid {second} (sleep 1000)" in done.err
+
+
+@pytest.mark.parametrize("flags", [taps.ONE, taps.MANY], ids=["one", "many"])
+def test_a_foreign_tap_of_our_name_is_left_alone(lab: Lab, flags: int) -> None:
+    name = _attached(lab)
+    lab.vmnet("detach", "vm1")
+    with taps.held(name, flags):
+        before = lab.state()
+        done = lab.vmnet("attach", "vm1", status=5)
+        assert f"tap '{name}' is already there and is not vmnet's" in done.err
+        lab.vmnet("run", "vm1", "--", "true", status=None)
+        lab.vmnet("detach", "vm1")
+        lab.vmnet("detach", "vm1", "--force")
+        lab.vmnet("gc", "--idle", "0")
+        assert lab.state() == before
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        ("ip link add {} type bridge", "bridge"),
+        ("ip link add {} type veth peer name p0", "veth"),
+        ("ip tuntap add dev {} mode tun", "tun"),
+    ],
+)
+def test_another_link_of_our_name_is_left_alone(lab: Lab, make: str, kind: str) -> None:
+    name = _attached(lab)
+    lab.vmnet("detach", "vm1")
+    lab.sh(make.format(name))
+    before = lab.state()
+    done = lab.vmnet("attach", "vm1", status=5)
+    assert f"link '{name}' is no TAP but of kind {kind}" in done.err
+    lab.vmnet("detach", "vm1")
+    lab.vmnet("gc")
+    assert lab.state() == before
+
+
+def test_the_tap_of_another_vm_under_our_name_is_left_alone(lab: Lab) -> None:
+    name = _attached(lab)
+    alias = lab.link(name)["ifalias"].replace("vm=vm1", "vm=other")
+    lab.sh(f"ip link set dev {name} alias '{alias}'")
+    before = lab.state()
+    assert "belongs to VM 'other'" in lab.vmnet("attach", "vm1", status=5).err
+    lab.vmnet("detach", "vm1")
+    assert lab.state() == before
+
+
+# A holder without carrier is one that came after vmnet looked: the kernel has the last word.
+
+
+def _detach(lab: Lab) -> None:
+    assert "a process has it open" in lab.vmnet("detach", "vm1", status=6).err
+
+
+def _collect(lab: Lab) -> None:
+    assert "mark" in lab.vmnet("gc", "--idle", "0").out
+    done = lab.vmnet("gc", "--idle", "0")
+    assert "leave" in done.out
+    assert "a process has it open" in done.out
+
+
+@pytest.mark.parametrize("take_away", [_detach, _collect])
+@pytest.mark.parametrize(("flags", "queues"), [(taps.ONE, 1), (taps.MANY, 1), (taps.MANY, 3)])
+def test_a_holder_that_was_not_seen_keeps_its_tap(
+    lab: Lab, flags: int, queues: int, take_away: Callable[[Lab], None]
+) -> None:
+    name = _attached(lab, *(("--queues", "4") if flags == taps.MANY else ()))
+    index = lab.link(name)["ifindex"]
+    with taps.held(name, flags, queues, carrier=False):
+        take_away(lab)
+        tap = lab.link(name)
+        assert tap["ifindex"] == index
+        assert tap["linkinfo"]["info_data"]["persist"] is True
+        assert tap["master"] == "br0"
+    lab.vmnet("detach", "vm1")
+    assert name not in lab.links()
+
+
+def test_a_holder_elsewhere_is_not_taken_for_ours(lab: Lab) -> None:
+    name = _attached(lab)
+    with ExitStack() as elsewhere:
+        with other_network():
+            lab.vmnet("bridge", "create", "br0")
+            _attached(lab)
+            there = elsewhere.enter_context(taps.held(name))
+        with taps.held(name) as here:
+            found = lab.vmnet("who", name, "--json").json["holders"]
+            assert [holder["pid"] for holder in found] == [here]
+            assert f"pid {there} " not in lab.vmnet("detach", "vm1", status=6).err
+        lab.vmnet("detach", "vm1")
+        assert name not in lab.links()

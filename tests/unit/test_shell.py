@@ -1,0 +1,204 @@
+"""Steps as lines for sh: exact forms, every word quoted, nothing of a VM's name loose."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.values import (
+    EVERY_STEP,
+    LINK,
+    NOW,
+    attached,
+    carried,
+    link_names,
+    nic,
+    view,
+    vm_names,
+)
+from vmnet.formats.shell import plan_lines, step_lines
+from vmnet.model.host import Holders, Link
+from vmnet.model.step import (
+    AddAltname,
+    CreateBridge,
+    CreateTap,
+    DeleteLink,
+    DropAltname,
+    DropTap,
+    Move,
+    OpenQueues,
+    Persist,
+    Plan,
+    QuietIpv6,
+    Ref,
+    SetAlias,
+    SetMac,
+    SetMaster,
+    SetMtu,
+    SetOwner,
+    SetUp,
+    Step,
+)
+from vmnet.plan.attach import plan_attach, plan_run
+from vmnet.plan.detach import plan_detach
+
+FORMS: dict[type[Step], list[str]] = {
+    CreateTap: ["ip tuntap add dev tap0 mode tap vnet_hdr multi_queue"],
+    OpenQueues: [],
+    SetOwner: [],
+    Persist: [],
+    DropTap: ["ip tuntap del dev tap0 mode tap multi_queue"],
+    DeleteLink: ["ip link delete dev tap0"],
+    CreateBridge: [
+        "ip link add dev br0 address 52:00:00:00:00:01 type bridge stp_state 0 mcast_snooping 0"
+    ],
+    SetAlias: ["ip link set dev tap0 alias 'vmnet/1 vm=a'"],
+    SetMac: ["ip link set dev tap0 address fe:54:00:12:34:56"],
+    SetMtu: ["ip link set dev tap0 mtu 9000"],
+    QuietIpv6: ["ip link set dev tap0 addrgenmode none"],
+    AddAltname: ["ip link property add dev tap0 altname vmnet-vm1-0"],
+    DropAltname: ["ip link property del dev tap0 altname vmnet-vm2-0"],
+    SetMaster: ["ip link set dev tap0 master br0", "ip link set dev tap0 nomaster"],
+    SetUp: ["ip link set dev tap0 up", "ip link set dev tap0 down"],
+}
+
+
+def commands(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.startswith("#")]
+
+
+def lines_of(*steps: Step) -> list[str]:
+    return plan_lines(Plan(tuple(map(Move, steps))))
+
+
+def made(vm: str, **changes: object) -> list[str]:
+    wish = nic(vm, **changes)
+    return plan_lines(plan_attach(wish, view(wish), NOW))
+
+
+@pytest.mark.parametrize("kind", FORMS, ids=lambda kind: kind.__name__)
+def test_every_step_has_its_form(kind: type[Step]) -> None:
+    steps = [step for step in EVERY_STEP if isinstance(step, kind)]
+    assert steps
+    assert [line for step in steps for line in commands(step_lines(step))] == FORMS[kind]
+
+
+@pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: type(step).__name__)
+def test_a_step_without_a_form_is_a_comment(step: Step) -> None:
+    lines = step_lines(step)
+    assert lines
+    assert all(line.startswith(("ip ", "# ")) for line in lines)
+
+
+def test_a_new_tap_gets_its_owner_where_ip_can_give_it() -> None:
+    lines = made("vm1", owner=1000, queues=2)
+    assert commands(lines)[0].endswith("mode tap vnet_hdr multi_queue user 1000")
+    assert not any("TUNSETOWNER" in line for line in lines)
+    assert "user" not in commands(made("vm1", owner=None))[0]
+
+
+def test_an_owner_changed_later_has_no_form() -> None:
+    wish = nic(owner=7)
+    lines = plan_lines(plan_attach(wish, view(wish, attached(nic())), NOW))
+    assert commands(lines) == []
+    assert "uid 7" in lines[0]
+
+
+def test_what_ip_does_otherwise_is_said() -> None:
+    kept, fleeting = made("vm1"), plan_lines(plan_run(nic(), view(nic()), NOW))
+    assert any("IFF_TUN_EXCL" in line for line in kept)
+    assert not any("does not make it persistent" in line for line in kept)
+    assert any("does not make it persistent" in line for line in fleeting)
+
+
+def test_the_lines_of_an_attach_are_those_a_person_could_type() -> None:
+    name = attached(nic()).name
+    tag = "vmnet/1 vm=vm1 nic=0 gen=00c0ffee own=made life=kept mac=525400123456 br=br0 idle=1000.0"
+    assert commands(made("vm1")) == [
+        f"ip tuntap add dev {name} mode tap vnet_hdr user 1000",
+        f"ip link set dev {name} alias '{tag.replace('kept', 'building')}'",
+        f"ip link set dev {name} addrgenmode none",
+        f"ip link set dev {name} address fe:54:00:12:34:56",
+        f"ip link set dev {name} mtu 1500",
+        f"ip link property add dev {name} altname vmnet-vm1-0",
+        f"ip link property add dev {name} altname vmnet-mac-525400123456",
+        f"ip link set dev {name} master br0",
+        f"ip link set dev {name} alias '{tag}'",
+        f"ip link set dev {name} up",
+    ]
+
+
+def test_an_empty_plan_is_no_lines() -> None:
+    assert plan_lines(Plan()) == []
+
+
+def _words(step: Step) -> list[str]:
+    (line,) = commands(step_lines(step))
+    return shlex.split(line)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0")))
+def test_every_word_comes_through_sh_as_it_was(text: str) -> None:
+    link = Ref(text, 7)
+    assert _words(SetAlias(link, text)) == ["ip", "link", "set", "dev", text, "alias", text]
+    assert _words(AddAltname(link, text))[-1] == text
+    assert _words(DropAltname(link, text))[-1] == text
+    assert _words(SetMaster(LINK, link))[-1] == text
+    assert _words(CreateBridge(text, "52:00:00:00:00:01"))[4] == text
+    assert _words(CreateTap(text, multi_queue=False))[4] == text
+    assert _words(DropTap(link, multi_queue=False))[4] == text
+    assert _words(DeleteLink(link))[4] == text
+    assert _words(SetUp(link))[4] == text
+
+
+@given(vm_names, link_names)
+def test_no_line_of_a_plan_holds_anything_that_acts(vm: str, bridge: str) -> None:
+    wish = nic(vm, bridge=bridge, queues=2)
+    tap = attached(nic(vm, queues=2))
+    place = Link(**{**vars(view(nic()).bridge), "name": bridge})
+    seen = view(wish, bridges=(place,))
+    plans = [plan_attach(wish, seen, NOW), plan_detach(tap, Holders(), force=False)]
+    for line in (line for plan in plans for line in plan_lines(plan)):
+        assert line.isascii()
+        assert line.isprintable()
+        if not line.startswith("#"):
+            assert set(shlex.join(shlex.split(line))) == set(line)
+
+
+@given(vm_names)
+def test_a_vms_name_reaches_no_line_unencoded(vm: str) -> None:
+    plain = made("vm1")
+    assert len(made(vm)) == len(plain)
+    for words in map(shlex.split, commands(made(vm))):
+        assert words[0] == "ip"
+        assert all(set(word) <= _harmless(word) for word in words)
+
+
+def _harmless(word: str) -> set[str]:
+    letters = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-=~:/")
+    return letters | ({" "} if word.startswith("vmnet/1 ") else set())
+
+
+def test_a_hostile_name_is_harmless() -> None:
+    lines = made("a,vhost=on;$(touch x)`y`\033[2J")
+    assert not set("".join(commands(lines))) & set("$();`,\033")
+    assert "touch x" not in "".join(lines)
+
+
+@given(link_names)
+def test_comments_cannot_be_left(name: str) -> None:
+    for step in (OpenQueues(Ref(name), 2, multi_queue=True), Persist(Ref(name))):
+        assert all(line.startswith("# ") and "\n" not in line for line in step_lines(step))
+
+
+def test_the_lines_do_what_the_steps_do() -> None:
+    """The two forms are tested against the kernel elsewhere; here none of the plan is left out."""
+    plan = plan_attach(nic(), view(nic()), NOW)
+    steps = [m.do for m in plan.moves if not isinstance(m.do, SetOwner | Persist)]
+    assert len(commands(plan_lines(plan))) == len(steps)
+    assert carried(None, [move.do for move in plan.moves]) is not None
+    assert replace(attached(nic()), carrier=True) == carried(None, [m.do for m in plan.moves])

@@ -1,0 +1,31 @@
+"""What a step does, in words."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from tests.unit.values import EVERY_STEP
+from vmnet.model.step import CreateBridge, CreateTap, Step
+from vmnet.model.words import describe
+
+
+def test_the_tests_know_every_kind_of_step() -> None:
+    assert {type(step) for step in EVERY_STEP} == set(get_args(Step))
+
+
+def test_every_step_has_words_of_its_own() -> None:
+    assert len({describe(step) for step in EVERY_STEP}) == len(EVERY_STEP)
+
+
+@pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: type(step).__name__)
+def test_the_words_name_the_link_and_go_on_after_cannot(step: Step) -> None:
+    words = describe(step)
+    name = step.name if isinstance(step, CreateTap | CreateBridge) else step.link.name
+    assert repr(name) in words
+    assert words.isprintable()
+    assert words.split()[0] in {
+        *("make", "open", "give", "remove", "delete", "write", "set", "keep"),
+        *("take", "put", "bring"),
+    }
