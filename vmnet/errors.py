@@ -185,6 +185,9 @@ def of_errno(doing: str, number: int, said: str = "") -> VmnetError:
             code="link-gone",
             remedy="it vanished meanwhile: look with `ip link`, try again",
         )
+    if number in (_errno.EMFILE, _errno.ENFILE):
+        limit = "`ulimit -n`" if number == _errno.EMFILE else "sysctl fs.file-max"
+        return Unsupported(message, code="fd-limit", remedy=f"raise {limit}")
     if number in (_errno.ENOMEM, _errno.ENOBUFS):
         return KernelError(
             message, errno=number, remedy="the host is out of memory: free some, try again"

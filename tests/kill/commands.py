@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.kill.strace import installed
+from tests.kill.strace import INSTALLED
 from tests.support.lab import Done, Lab, descriptors
 
 _TUNSETIFF = 0x400454CA
@@ -81,7 +81,7 @@ def _row(
     away: Callable[[Lab], Done],
     **more: Any,
 ) -> Command:
-    return Command(name, (*installed(), *args), prepare, _vmnet(*args), away, **more)
+    return Command(name, (INSTALLED, *args), prepare, _vmnet(*args), away, **more)
 
 
 def _bridge_of_vmnet(lab: Lab) -> None:

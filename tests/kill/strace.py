@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,23 +29,21 @@ _OWN_IOCTL = re.compile(r"\d+, (TUN|VHOST|SIOC)")
 _TERMINAL = re.compile(r"ioctl\(\d+, TC\w+")
 
 
-def installed() -> list[str]:
-    """Return the command as it is installed beside this interpreter."""
-    script = VENV_BIN / "vmnet"
-    return [str(script)] if script.exists() else [sys.executable, "-m", "vmnet"]
+#: The command as it is installed beside this interpreter.
+INSTALLED = str(VENV_BIN / "vmnet")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong, and in which calls.
+    """What goes wrong, and in calls of which kind.
 
     Attributes:
-        calls: names of system calls, with commas; strace counts each of them by itself.
+        call: the name of a system call.
         what: `error=EPERM`, `signal=KILL`, ...
         paths: count only calls on these paths.
     """
 
-    calls: str
+    call: str
     what: str
     paths: tuple[str, ...] = ()
 
@@ -59,8 +56,8 @@ class Fault:
         """Return strace's options for a fault in the k-th call."""
         quick = [] if self.is_signal else ["--seccomp-bpf"]
         paths = [word for path in self.paths for word in ("-P", path)]
-        inject = f"inject={self.calls}:{self.what}:when={k}"
-        return [*quick, *paths, "-e", f"trace={self.calls}", "-e", inject]
+        inject = f"inject={self.call}:{self.what}:when={k}"
+        return [*quick, *paths, "-e", f"trace={self.call}", "-e", inject]
 
 
 @dataclass(frozen=True)
@@ -107,11 +104,11 @@ class Traced:
                 by_pid.setdefault(line["pid"], []).append(line["rest"])
         return max(by_pid.values(), key=len, default=[])
 
-    def count(self, name: str) -> int:
-        """Return how many calls of that name one process made; of openat, only those that count."""
-        calls = self.calls(name)
-        if name == "openat":
-            calls = [rest for rest in calls if any(f'"{node}"' in rest for node in NODES)]
+    def count(self, fault: Fault) -> int:
+        """Return how many calls one process made in which the fault could have happened."""
+        calls = self.calls(fault.call)
+        if fault.paths:
+            calls = [rest for rest in calls if any(f'"{path}"' in rest for path in fault.paths)]
         return len(calls)
 
     def first_own_ioctl(self) -> int:

@@ -15,7 +15,7 @@ from tests.kill.judge import (
     check_said,
     check_same,
 )
-from tests.kill.matrix import NEVER, Series, faults, run_cells, spans_of, walk
+from tests.kill.matrix import NEVER, Series, faults, first_of, measure, run_cells, walk
 from tests.kill.strace import Fault
 
 _SHORT_OF_EVERYTHING = faults(ioctl="error=ENOMEM", openat="error=EMFILE", send="error=ENOBUFS")
@@ -56,8 +56,8 @@ def test_attach_fails_where_what_it_needs_failed() -> None:
 
 def test_a_question_for_a_terminal_that_fails_does_not_matter() -> None:
     """The ioctls of Python's own start, which the matrix begins after: some of them."""
-    first = spans_of(ATTACH)["ioctl"].first
     fault = Fault("ioctl", "error=EPERM")
+    first = first_of(fault, measure(ATTACH))
     never, *cells = run_cells(ATTACH, fault, [NEVER, *range(50, first, 90)])
     for cell in cells:
         assert cell.run.hits

@@ -54,7 +54,11 @@ ip address add 10.99.0.1/24 dev br0
 ip link set lo up
 
 say "vm1 wants a NIC: the TAP is made and plugged in, the data path decided before QEMU starts"
-show vmnet attach vm1 --vhost --queues "$queues"
+# Without a machine id (a bare container) there is nothing to make a stable MAC from.
+mac=''
+[ -s /etc/machine-id ] || mac='--mac 52:54:00:99:00:11'
+# shellcheck disable=SC2086 # two words or none
+show vmnet attach vm1 --vhost --queues "$queues" $mac
 
 say "a guest starts on it"
 set -- qemu-system-x86_64 -accel "$accel" -cpu qemu64 -M pc -m 192 -smp "$queues" \

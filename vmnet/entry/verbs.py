@@ -17,7 +17,7 @@ from vmnet.errors import InvalidInput, VmnetError
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.formats.nicspec import parse_nic
-from vmnet.kernel import host
+from vmnet.kernel import host, signals
 from vmnet.model.nic import Wish
 from vmnet.model.step import CreateTap
 from vmnet.model.vhost import Policy
@@ -79,14 +79,19 @@ def seconds(text: str) -> int:
 def attach(wish: Wish, owner: str | None, how: How) -> None:
     """Attach and answer; what nobody could be told of is taken away again."""
     uid = None if owner is None else host.user_id(owner)
-    done = service.attach(wish, owner=uid, config=how.config, dry_run=how.dry_run, wait=how.wait)
-    try:
-        say.attached(done, dry_run=how.dry_run, as_json=how.as_json)
-    except VmnetError:
-        # Nobody knows of it, so nobody would take it away.
-        if not how.dry_run and any(isinstance(move.do, CreateTap) for move in done.plan.moves):
-            service.detach(wish.vm, wish.nic)
-        raise
+    with signals.deferred():
+        done = service.attach(
+            wish, owner=uid, config=how.config, dry_run=how.dry_run, wait=how.wait
+        )
+        try:
+            signals.check()
+            say.attached(done, dry_run=how.dry_run, as_json=how.as_json)
+        except VmnetError:
+            # Nobody knows of it, so nobody would take it away.
+            if not how.dry_run and any(isinstance(move.do, CreateTap) for move in done.plan.moves):
+                with signals.set_aside():
+                    service.detach(wish.vm, wish.nic)
+            raise
 
 
 def wishes(vm: str, texts: list[str], chosen: Policy | None) -> list[Wish]:

@@ -128,8 +128,18 @@ class Apply:
             return link.index
         try:
             return socket.if_nametoindex(link.name)
-        except OSError as error:  # which has no errno
-            raise of_errno(f"find link {link.name!r}", errno.ENODEV) from error
+        except OSError:
+            # Which has no errno: there is no such link, or no descriptor left to ask with.
+            return self._index_asked(link.name)
+
+    def _index_asked(self, name: str) -> int:
+        try:
+            now = self._netlink.link(name)
+        except Refused as error:
+            raise of_errno(f"find link {name!r}", error.errno or 0, error.said) from error
+        if now is None:
+            raise of_errno(f"find link {name!r}", errno.ENODEV)
+        return now.index
 
     def _step(self, step: TunStep) -> None:
         match step:

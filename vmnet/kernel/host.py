@@ -14,7 +14,7 @@ import secrets
 import time
 from pathlib import Path
 
-from vmnet.errors import NotFound
+from vmnet.errors import NotFound, of_errno
 
 _MACHINE_ID = Path("/etc/machine-id")
 #: linux/proc_ns.h PROC_PID_INIT_INO: the first PID namespace of the kernel has this inode.
@@ -29,8 +29,10 @@ def machine_id() -> str:
     """
     try:
         text = _MACHINE_ID.read_text(encoding="ascii", errors="replace").strip()
-    except OSError:
+    except FileNotFoundError:
         text = ""
+    except OSError as error:
+        raise of_errno(f"read {_MACHINE_ID}", error.errno or 0) from error
     if not re.fullmatch(r"[0-9a-f]{32}", text):
         raise NotFound(
             f"{_MACHINE_ID} has no machine id, from which stable MACs are made",
@@ -38,6 +40,11 @@ def machine_id() -> str:
             remedy="`systemd-machine-id-setup` makes one; or give --mac",
         )
     return text
+
+
+def boot_id() -> str:
+    """Return what tells this boot from others (random(4))."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def netns_inode() -> int:

@@ -8,7 +8,7 @@ Privilege: reading links needs none; seeing who holds a TAP needs root.
 from __future__ import annotations
 
 from vmnet.errors import NotFound
-from vmnet.kernel.host import machine_id
+from vmnet.kernel.host import boot_id, machine_id
 from vmnet.kernel.links import Netlink
 from vmnet.model.host import BridgeView, Holders, Link, NicView
 from vmnet.model.mac import derive
@@ -58,24 +58,19 @@ def holders_of(link: Link | None) -> Holders:
 def bridge_mac(name: str) -> str:
     """Return the address vmnet gives a bridge of that name on this host.
 
-    Raises:
-        NotFound: this host has no machine id.
+    A host without a machine id gets another one at the next boot, which no bridge outlives.
     """
-    return derive(machine_id(), "bridge", name)
-
-
-def _bridge_mac_if_any(name: str) -> str:
-    """Return that address, or nothing: a bridge with a tag is known without it."""
     try:
-        return bridge_mac(name)
+        seed = machine_id()
     except NotFound:
-        return ""
+        seed = boot_id()
+    return derive(seed, "bridge", name)
 
 
 def bridge_view(netlink: Netlink, name: str) -> BridgeView:
     """Return what a planner needs to know about a bridge of vmnet's own."""
     link = netlink.link(name)
-    mac = _bridge_mac_if_any(name)
+    mac = bridge_mac(name)
     if link is None:
         return BridgeView(None, mac)
     ports = netlink.ports(link.index) if link.kind == "bridge" else []

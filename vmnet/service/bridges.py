@@ -10,7 +10,7 @@ from __future__ import annotations
 from vmnet.kernel import host
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
-from vmnet.kernel.observe import bridge_mac, bridge_view
+from vmnet.kernel.observe import bridge_view
 from vmnet.model.names import check_link_name
 from vmnet.model.nic import check_mtu
 from vmnet.model.step import Plan
@@ -31,14 +31,11 @@ def create_bridge(
 
     Raises:
         Conflict: a link of that name is there and is not vmnet's bridge.
-        NotFound: this host has no machine id.
     """
     check_link_name(name, "bridge")
     check_mtu(mtu)
     with changing(f"bridge:{name}", wait=wait, dry_run=dry_run) as netlink:
         view = bridge_view(netlink, name)
-        if view.link is None:
-            bridge_mac(name)  # raises where there is nothing to make one from
         plan = plan_bridge_create(name, view, mtu=mtu, generation=host.new_generation())
         if not dry_run:
             carry_out(netlink, plan, lambda: _verify(netlink, name, mtu))
