@@ -247,7 +247,6 @@ static void attach(char **word) {
     MUST(ioctl(tap, TUNSETPERSIST, 1));
     look(fd, IFLA_IFNAME, word[NAME]);
     look(fd, IFLA_IFNAME, word[BRIDGE]);
-    look(fd, IFLA_ALT_IFNAME, word[MACNAME]);
     close(tap);
     unlock(at_bridge, word[BRIDGELOCK]);
     close(fd);

@@ -81,15 +81,19 @@ def process(argv: list[str]) -> Sample:
     """Run a program from nothing to its end; its output goes nowhere.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: it failed; with what it said.
     """
-    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-    began = time.perf_counter_ns()
-    pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=null)
-    _, status, used = os.wait4(pid, 0)
-    wall = time.perf_counter_ns() - began
-    if status:
-        raise RuntimeError(f"exit status {os.waitstatus_to_exitcode(status)} of {argv}")
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]
+    with open(os.memfd_create("said"), "w+b") as said:
+        actions = [*null, (os.POSIX_SPAWN_DUP2, said.fileno(), 2)]
+        began = time.perf_counter_ns()
+        pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=actions)
+        _, status, used = os.wait4(pid, 0)
+        wall = time.perf_counter_ns() - began
+        if status:
+            said.seek(0)
+            number = os.waitstatus_to_exitcode(status)
+            raise RuntimeError(f"exit status {number} of {argv}: {said.read().decode()}")
     return Sample(wall / 1e6, (used.ru_utime + used.ru_stime) * 1e3)
 
 

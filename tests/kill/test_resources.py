@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from tests.kill.commands import ATTACH, CHANGE, CREATE, QUEUES, RUN, Command
+from tests.kill.commands import ATTACH, CHANGE, CREATE, QUEUES, RUN, Command, home
 from tests.kill.judge import (
     check_all_or_nothing,
     check_explained,
@@ -15,7 +15,7 @@ from tests.kill.judge import (
     check_said,
     check_same,
 )
-from tests.kill.matrix import home, run_cells, shape, walk
+from tests.kill.matrix import run_cells, shape, walk
 from tests.kill.strace import INSTALLED, Fault
 from tests.support.lab import Done, Lab, run
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 
 from vmnet import service
 from vmnet.entry import process, say
-from vmnet.errors import InvalidInput, VmnetError
+from vmnet.errors import InvalidInput
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.formats.nicspec import parse_nic
-from vmnet.kernel import host, signals
+from vmnet.kernel import host
 from vmnet.model.nic import Wish
-from vmnet.model.step import CreateTap
 from vmnet.model.vhost import Policy
 from vmnet.service import Launch
 
@@ -78,20 +77,14 @@ def seconds(text: str) -> int:
 
 def attach(wish: Wish, owner: str | None, how: How) -> None:
     """Attach and answer; what nobody could be told of is taken away again."""
-    uid = None if owner is None else host.user_id(owner)
-    with signals.deferred():
-        done = service.attach(
-            wish, owner=uid, config=how.config, dry_run=how.dry_run, wait=how.wait
-        )
-        try:
-            signals.check()
-            say.attached(done, dry_run=how.dry_run, as_json=how.as_json)
-        except VmnetError:
-            # Nobody knows of it, so nobody would take it away.
-            if not how.dry_run and any(isinstance(move.do, CreateTap) for move in done.plan.moves):
-                with signals.set_aside():
-                    service.detach(wish.vm, wish.nic)
-            raise
+    service.attach(
+        wish,
+        owner=None if owner is None else host.user_id(owner),
+        config=how.config,
+        dry_run=how.dry_run,
+        wait=how.wait,
+        tell=lambda done: say.attached(done, dry_run=how.dry_run, as_json=how.as_json),
+    )
 
 
 def wishes(vm: str, texts: list[str], chosen: Policy | None) -> list[Wish]:

@@ -47,16 +47,6 @@ def deferred() -> Iterator[None]:
             signal.raise_signal(pending[0])
 
 
-@contextmanager
-def set_aside() -> Iterator[None]:
-    """Let work go on inside although a signal is waiting; it is delivered all the same."""
-    waiting, _pending[:] = list(_pending), []
-    try:
-        yield
-    finally:
-        _pending[:0] = waiting
-
-
 def _note(number: int, _frame: object) -> None:
     _pending.append(number)
 

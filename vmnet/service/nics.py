@@ -8,6 +8,7 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -104,6 +105,7 @@ def attach(
     config: Config | None = None,
     dry_run: bool = False,
     wait: float = WAIT_SECONDS,
+    tell: Callable[[Attached], None] | None = None,
 ) -> Attached:
     """Make the NIC of a VM ready before QEMU starts; what is not asked for stays as it is.
 
@@ -113,6 +115,8 @@ def attach(
         config: the configuration.
         dry_run: plan only.
         wait: how long to wait for a lock, in seconds.
+        tell: called with the result while it can be taken back; if it raises, it is: what nobody
+            could be told of, nobody would detach.
 
     Raises:
         VmnetError: nothing was changed, or what was changed has been taken back.
@@ -127,12 +131,26 @@ def attach(
         with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
             view = nic_view(netlink, name, nic)
             plan = plan_attach(nic, view, moment())
-            if not dry_run:
-                with Apply(netlink) as work:
+            mtu = _mtu_of(nic, view.bridge, view.tap)
+            args = qemu.by_name(nic, name, mtu, vhost=verdict.vhost)
+            done = Attached(nic, name, mtu, plan, verdict, args)
+            with Apply(netlink) as work:
+                if not dry_run:
                     work.run(plan, lambda: _verify(netlink, name, nic))
-    mtu = _mtu_of(nic, view.bridge, view.tap)
-    args = qemu.by_name(nic, name, mtu, vhost=verdict.vhost)
-    return Attached(nic, name, mtu, plan, verdict, args)
+                if tell is not None:
+                    _tell(work, tell, done)
+    return done
+
+
+def _tell(work: Apply, tell: Callable[[Attached], None], done: Attached) -> None:
+    try:
+        tell(done)
+    except VmnetError as error:
+        error.undo_errors += work.undo()
+        raise
+    except BaseException:
+        work.undo()
+        raise
 
 
 def prepare_run(
