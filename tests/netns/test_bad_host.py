@@ -9,7 +9,7 @@ import pytest
 
 from tests.netns import taps
 from tests.netns.places import limit_descriptors, lose_net_admin, put_dev, put_tmpfs, vmnet_after
-from tests.support.lab import REPO, VENV_BIN, Done, Lab, run
+from tests.support.lab import VENV_BIN, Done, Lab, run
 
 CHANGES = [
     ("attach", "vm1"),
@@ -116,11 +116,10 @@ def test_with_everything_closed_it_still_works(lab: Lab) -> None:
     assert _nothing_left(lab)
 
 
-def test_closed_descriptors_do_not_become_the_programs_taps(lab: Lab) -> None:
-    show = "ls -l /proc/self/fd >/tmp/fds; true"
-    put_tmpfs("/tmp", "mode=1777")
+def test_closed_descriptors_do_not_become_the_programs_taps(lab: Lab, tmp_path: Path) -> None:
+    show = f"ls -l /proc/self/fd >{tmp_path}/fds; true"
     assert _installed(f'exec "$vmnet" run vm1 -- sh -c "{show}" <&- >&- 2>&-').status == 0
-    lines = Path("/tmp/fds").read_text(encoding="utf-8").splitlines()
+    lines = (tmp_path / "fds").read_text(encoding="utf-8").splitlines()
     where = {line.split()[-3]: line.split()[-1] for line in lines if "->" in line}
     assert (where["0"], where["2"]) == ("/dev/null", "/dev/null")
     assert "/dev/net/tun" in where.values()
@@ -211,10 +210,8 @@ def test_a_lock_that_is_a_link_is_not_followed(lab: Lab, tmp_path: Path) -> None
     assert not target.exists()
 
 
-def test_it_runs_from_any_folder_and_without_an_environment(lab: Lab) -> None:
-    gone = 'mkdir /tmp/gone && cd /tmp/gone && rmdir /tmp/gone && exec env -i "$vmnet" attach vm1'
-    put_tmpfs("/tmp", "mode=1777")
-    assert _installed(gone).status == 0
-    assert REPO.is_dir()
+def test_it_runs_from_any_folder_and_without_an_environment(lab: Lab, tmp_path: Path) -> None:
+    gone = f"mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir {tmp_path}/gone"
+    assert _installed(f'{gone} && exec env -i "$vmnet" attach vm1').status == 0
     lab.vmnet("detach", "vm1")
     assert _nothing_left(lab)

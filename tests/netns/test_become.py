@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
 
 import pytest
 
-from tests.netns.places import NOBODY
+from tests.netns.places import NOBODY, vmnet_after
 from tests.support.lab import VENV_BIN, Lab, checked
 
 #: Takes no notice of the words that are appended.
@@ -20,8 +21,8 @@ def _bridge(lab: Lab) -> None:
     lab.vmnet("bridge", "create", "br0")
 
 
-def _status(lab: Lab, *options: str) -> dict[str, str]:
-    done = lab.vmnet("run", "vm1", *options, "--", *STATUS)
+def _status(lab: Lab, *options: str, groups: tuple[int, ...] = ()) -> dict[str, str]:
+    done = vmnet_after(lambda: os.setgroups(groups), "run", "vm1", *options, "--", *STATUS)
     fields = (line.partition(":")[::2] for line in done.out.splitlines())
     return {key: " ".join(value.split()) for key, value in fields}
 
@@ -31,7 +32,7 @@ CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 @pytest.mark.parametrize(("user", "uid"), [("nobody", NOBODY), ("4242", 4242), ("root", 0)])
 def test_with_a_user_no_privilege_is_left_nor_can_be_had(lab: Lab, user: str, uid: int) -> None:
-    status = _status(lab, "--user", user)
+    status = _status(lab, "--user", user, groups=(0, 4, 27))
     assert {key: int(status[key], 16) for key in CAPABILITIES} == dict.fromkeys(CAPABILITIES, 0)
     assert status["NoNewPrivs"] == "1"
     assert status["Uid"] == f"{uid} {uid} {uid} {uid}"

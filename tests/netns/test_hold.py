@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -217,3 +220,18 @@ def test_a_holder_elsewhere_is_not_taken_for_ours(lab: Lab) -> None:
             assert f"pid {there} " not in lab.vmnet("detach", "vm1", status=6).err
         lab.vmnet("detach", "vm1")
         assert name not in lab.links()
+
+
+def test_attach_does_not_promise_to_keep_the_tap_of_a_running_run(lab: Lab) -> None:
+    pid = lab.start("run", "vm1", "--", "sh", "-c", "exec sleep 60", "sh")
+    try:
+        for _ in range(500):
+            if len(lab.links()) == 3:
+                break
+            time.sleep(0.02)
+        refused = lab.vmnet("attach", "vm1", status=6)
+        assert f"pid {pid}" in refused.err
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    lab.vmnet("attach", "vm1")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
 import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.netns import locks
 from tests.netns.commands import Started, start, until
-from tests.netns.places import other_network
+from tests.netns.places import other_network, put_tmpfs
 from tests.support.lab import Lab
 
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -96,6 +100,31 @@ def test_a_lock_that_is_not_given_up_names_its_holder(lab: Lab, held: str) -> No
         assert f"is locked by pid {pid} (sleep 1000); waited 0.2 s" in done.err
         assert set(lab.links()) == {"br0"}
     lab.vmnet("attach", "vm1")
+
+
+def test_the_lock_of_a_file_with_the_same_number_elsewhere_is_not_taken_for_it(
+    lab: Lab, tmp_path: Path
+) -> None:
+    with ExitStack() as decoys, locks.locked("vm=3Avm1") as pid:
+        number = locks.path_of("vm=3Avm1").stat().st_ino
+        for name in "abcd":
+            folder = tmp_path / name
+            folder.mkdir()
+            put_tmpfs(str(folder))
+            decoy = decoys.enter_context(_file_of_number(folder, number))
+            fcntl.flock(decoy, fcntl.LOCK_EX)
+        done = lab.vmnet("attach", "vm1", "--wait", "0", status=6)
+        assert f"is locked by pid {pid} (sleep 1000)" in done.err
+
+
+def _file_of_number(folder: Path, number: int) -> IO[bytes]:
+    """Return a file of an inode number on a file system of its own."""
+    for count in range(1000):
+        path = folder / str(count)
+        path.touch()
+        if path.stat().st_ino == number:
+            return path.open("rb")
+    raise AssertionError(f"no file of number {number}")
 
 
 def test_an_attach_waits_for_its_turn(lab: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -263,7 +264,7 @@ def test_a_machine_id_is_not_needed(lab: Lab, tap: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("argv", [[], ["up"], ["sideways", "tap0"], ["up", "tap0", "more"]])
 def test_a_wrong_call_says_how(lab: Lab, argv: list[str]) -> None:
-    door = [str(REPO / ".venv/bin/python"), "-I", "-m", "vmnet.entry.ifscript", *argv]
+    door = [sys.executable, "-I", "-m", "vmnet.entry.ifscript", *argv]
     done = run(door)
     assert done.status == 2
     assert "script=" in done.err

@@ -21,6 +21,7 @@ from vmnet.errors import (
     NotFound,
     NotPermitted,
     SeveralErrors,
+    Unsupported,
     VmnetError,
     of_errno,
 )
@@ -137,6 +138,8 @@ def test_every_obstacle_to_vhost_has_a_remedy() -> None:
         (errno.EXFULL, Conflict, "bridge-full"),
         (errno.ENODEV, NotFound, "link-gone"),
         (errno.ENOENT, NotFound, "link-gone"),
+        (errno.EMFILE, Unsupported, "fd-limit"),
+        (errno.ENFILE, Unsupported, "fd-limit"),
         (errno.ENOMEM, KernelError, "kernel-enomem"),
         (errno.ENOBUFS, KernelError, "kernel-enobufs"),
         (errno.EINVAL, KernelError, "kernel-einval"),
@@ -154,6 +157,11 @@ def test_an_errno_becomes_the_error_that_says_what_to_do(
     assert error.message.startswith("cannot put tap 'a' into bridge 'br0': ")
     assert error.remedy
     assert error.message.isprintable()
+
+
+def test_whose_descriptors_ran_out_decides_the_remedy() -> None:
+    assert "ulimit -n" in of_errno("x", errno.EMFILE).remedy
+    assert "fs.file-max" in of_errno("x", errno.ENFILE).remedy
 
 
 def test_the_kernels_own_words_come_before_the_errnos() -> None:

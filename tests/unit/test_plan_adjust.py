@@ -32,6 +32,7 @@ from vmnet.model.step import (
     DropAltname,
     Move,
     OpenQueues,
+    QuietIpv6,
     Ref,
     SetAlias,
     SetMac,
@@ -111,6 +112,17 @@ def _owner(move: Move) -> bool:
 
 def test_another_mtu_is_one_step() -> None:
     assert moves(nic(mtu=1400)) == (Move(SetMtu(REF, 1400), SetMtu(REF, 1500)),)
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "silenced"),
+    [(1279, 1280, True), (68, 1500, True), (1280, 1500, False), (1500, 1280, False)],
+)
+def test_an_mtu_that_brings_ipv6_back_is_followed_by_silence(
+    there: int, asked: int, *, silenced: bool
+) -> None:
+    kinds = [type(move.do) for move in moves(nic(mtu=asked), replace(TAP, mtu=there))]
+    assert kinds == [SetMtu, QuietIpv6] if silenced else [SetMtu]
 
 
 def test_another_mac_changes_address_name_and_tag() -> None:

@@ -80,6 +80,21 @@ def test_another_mtu_is_one_step() -> None:
     assert [move.do for move in created(OURS, 9000).moves] == [SetMtu(Ref("br0", 2), 9000)]
 
 
+@pytest.mark.parametrize(("there", "silenced"), [(1279, True), (1280, False)])
+def test_an_mtu_that_brings_ipv6_back_is_followed_by_silence(there: int, *, silenced: bool) -> None:
+    kinds = [type(move.do) for move in created(replace(OURS, mtu=there), 1500).moves]
+    assert kinds == ([SetMtu, QuietIpv6] if silenced else [SetMtu])
+
+
+def test_what_is_changed_on_one_that_was_there_is_taken_back() -> None:
+    ref = Ref("br0", 2)
+    moves = created(replace(OURS, up=False, mtu=1400), 1500).moves
+    assert [move.undo for move in moves] == [SetMtu(ref, 1400), SetUp(ref, up=False)]
+    undos = [move.undo for move in created(LEFTOVER).moves]
+    assert SetAlias(ref, "") in undos
+    assert not any(isinstance(undo, DeleteLink) for undo in undos)
+
+
 def test_one_that_is_down_is_brought_up() -> None:
     assert [move.do for move in created(replace(OURS, up=False)).moves] == [SetUp(Ref("br0", 2))]
 
@@ -105,7 +120,8 @@ def test_what_vmnet_did_not_make_is_neither_taken_nor_deleted(link: Link) -> Non
         with pytest.raises(Conflict) as caught:
             deleted(link, force=force)
         assert caught.value.code == "bridge-foreign"
-    with pytest.raises(Conflict) as caught:
+    what = "a bridge 'br0'" if link.kind == "bridge" else f"a link of kind {link.kind} 'br0'"
+    with pytest.raises(Conflict, match=what) as caught:
         created(link)
     assert caught.value.code == "bridge-foreign"
 

@@ -164,6 +164,10 @@ def test_run_opens_as_many_queues_as_it_hands_on() -> None:
     assert run(nic(queues=4, owner=None))[-1] == OpenQueues(Ref(NAME), 4, multi_queue=True)
 
 
+def test_run_makes_two_queues_as_many() -> None:
+    assert run(nic(queues=2, owner=None))[0] == CreateTap(NAME, multi_queue=True)
+
+
 def test_run_has_its_only_queue_from_making_the_tap() -> None:
     assert "OpenQueues" not in kinds(run(nic(owner=None)))
 
@@ -232,6 +236,12 @@ def test_a_tun_of_that_name_is_no_tap() -> None:
         plan_attach(nic(), view(nic(), replace(tap, tun=replace(tap.tun, tap=False))), NOW)
 
 
+@pytest.mark.parametrize(("kind", "said"), [("bond", "bond"), ("", "hardware")])
+def test_what_is_no_tap_is_reported_by_its_kind(kind: str, said: str) -> None:
+    with pytest.raises(Conflict, match=f"no TAP but of kind {said}"):
+        plan_attach(nic(), view(nic(), bridge(NAME, 9, kind=kind)), NOW)
+
+
 def test_a_missing_bridge_is_reported_with_those_there_are() -> None:
     with pytest.raises(NotFound, match=r"no bridge 'br9' here \(bridges: br0, br1\)") as caught:
         plan_attach(nic(bridge="br9"), view(nic(bridge="br9")), NOW)
@@ -267,6 +277,10 @@ def test_an_mtu_that_may_shrink_the_bridge_is_noted() -> None:
     wish = nic(mtu=1400)
     (note,) = plan_attach(wish, view(wish), NOW).notes
     assert "shrinks" in note
+
+
+def test_the_bridges_own_mtu_is_not_noted() -> None:
+    assert plan_attach(nic(mtu=1500), view(nic(mtu=1500)), NOW).notes == ()
 
 
 def test_a_bridge_of_vmnets_own_does_not_shrink() -> None:

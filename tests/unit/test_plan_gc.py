@@ -36,10 +36,16 @@ def test_a_link_of_somebody_elses_is_left() -> None:
     assert (judged.action, judged.plan.moves) == ("leave", ())
 
 
-@pytest.mark.parametrize("life", [Life.BUILDING, Life.PROCESS])
-def test_what_nobody_finished_or_holds_is_removed(life: Life) -> None:
+@pytest.mark.parametrize(
+    ("life", "why"),
+    [
+        (Life.BUILDING, "its making was cut short"),
+        (Life.PROCESS, "the process it was made for is gone"),
+    ],
+)
+def test_what_nobody_finished_or_holds_is_removed(life: Life, why: str) -> None:
     judged = fate(lived(life))
-    assert judged.action == "remove"
+    assert (judged.action, judged.why) == ("remove", why)
     assert [type(move.do) for move in judged.plan.moves] == [DropTap]
     assert (judged.link, judged.vm, judged.nic) == (KEPT.name, "vm1", 0)
 

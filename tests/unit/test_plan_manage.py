@@ -71,6 +71,17 @@ def test_its_mtu_is_the_one_asked_for_or_the_bridges(asked: int | None, got: int
     assert managed(nic(mtu=asked)).mtu == got
 
 
+@pytest.mark.parametrize(("there", "silenced"), [(1279, 2), (1280, 1)])
+def test_an_mtu_that_brings_ipv6_back_is_followed_by_silence(there: int, silenced: int) -> None:
+    plan = plan_manage(nic(), view(nic(), replace(TAP, mtu=there)), NOW)
+    steps = kinds(plan)
+    assert steps.count("QuietIpv6") == silenced
+    assert (steps.index("SetMtu") < max(i for i, s in enumerate(steps) if s == "QuietIpv6")) == (
+        silenced == 2
+    )
+    assert steps[-1] == "SetUp"
+
+
 def test_plugging_in_twice_is_the_same_as_once() -> None:
     assert plan_manage(nic(), view(nic(), managed(nic())), NOW).moves == ()
 

@@ -53,6 +53,12 @@ def test_vectors_and_descriptors_follow_the_queues(queues: int) -> None:
     )
 
 
+def test_two_queues_are_many() -> None:
+    args = by_name(nic(queues=2), "t", 1500, vhost=False)
+    assert options(args.netdev)["queues"] == "2"
+    assert options(args.device)["vectors"] == "6"
+
+
 @pytest.mark.parametrize("queues", [1, 4])
 def test_vhost_is_on_only_with_its_descriptors(queues: int) -> None:
     args = by_fds(nic(queues=queues), 1500, list(range(queues)), [])

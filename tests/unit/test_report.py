@@ -71,6 +71,28 @@ def test_a_table_without_rows_has_its_heading(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "VM  NIC\n"
 
 
+def test_on_a_terminal_the_first_column_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("NO_COLOR", "1")
+    report.table(("VM", "TAP"), [("a" * 50, "vmnx-0"), ("b", "vmny-0")])
+    assert screen.getvalue().splitlines() == [
+        "VM            TAP",
+        "aaaaaaaaaaa…  vmnx-0",
+        "b             vmny-0",
+    ]
+
+
+def test_a_terminal_too_narrow_keeps_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setenv("COLUMNS", "3")
+    monkeypatch.setenv("NO_COLOR", "1")
+    report.table(("VM", "TAP"), [("abc", "vmnx-0")])
+    assert screen.getvalue().splitlines() == ["VM  TAP", "a…  vmnx-0"]
+
+
 def test_no_cell_can_leave_its_row(capsys: pytest.CaptureFixture[str]) -> None:
     report.table(("VM", "NIC"), [(HOSTILE, "0")])
     out = capsys.readouterr().out

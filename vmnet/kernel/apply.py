@@ -294,4 +294,10 @@ def _refusal(step: NetlinkStep, error: Refused) -> VmnetError:
             code="mac-used" if step.altname.startswith("vmnet-mac-") else "altname-used",
             remedy=f"`ip link show {step.altname}` shows which link",
         )
+    if isinstance(step, CreateBridge) and number == errno.EEXIST:
+        return Conflict(
+            f"cannot {describe(step)}: a link has that for its name or other name (EEXIST)",
+            code="bridge-foreign",
+            remedy=f"`ip link show {step.name}` shows which link; choose another name",
+        )
     return of_errno(describe(step), number, error.said)

@@ -58,11 +58,15 @@ def _one(name: str, wait: float) -> Iterator[None]:
         signals.check()
         fd = _open(path)
         try:
-            if _try_lock(fd, path):
+            taken = _flock(fd)
+            if taken and _is_named(fd, path):
                 break
         except OSError as error:
             os.close(fd)
             raise _cannot(error) from error
+        if taken:
+            os.close(fd)
+            continue  # its last holder took the file away: the next one is another file
         late = time.monotonic() >= deadline
         holder = _holder(fd) if late else ""
         os.close(fd)
@@ -110,11 +114,16 @@ def _cannot(error: OSError) -> VmnetError:
     return of_errno(doing, error.errno or 0)
 
 
-def _try_lock(fd: int, path: Path) -> bool:
+def _flock(fd: int) -> bool:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def _is_named(fd: int, path: Path) -> bool:
+    """Say whether the file is still the one that others find by its name."""
     try:
         there = os.stat(path)
     except FileNotFoundError:
@@ -125,11 +134,13 @@ def _try_lock(fd: int, path: Path) -> bool:
 
 def _holder(fd: int) -> str:
     """Name the process that has the file locked, from `/proc/locks` (proc(5))."""
-    inode = os.fstat(fd).st_ino
+    status = os.fstat(fd)
+    # Each tmpfs counts its inodes from the same number.
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     with open("/proc/locks", encoding="ascii", errors="replace") as locks:
         for line in locks:
             words = line.split()
-            if len(words) >= 6 and words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+            if len(words) >= 6 and words[1] == "FLOCK" and words[5] == file:
                 return _process(words[4])
     return "a process that just ended"
 
@@ -157,7 +168,7 @@ def remove_leftovers() -> int:
         except OSError:
             continue
         try:
-            if _try_lock(fd, path):
+            if _flock(fd) and _is_named(fd, path):
                 os.unlink(path)
                 removed += 1
         except OSError:

@@ -249,13 +249,15 @@ def _adjust(nic: Nic, view: NicView, tap: Link, bridge: Link) -> Plan:
         *_move_link(nic, tap, tag, view.holders, bridge),
         *_move_owner(nic, tap, tun, view.holders),
     ]
-    bridge_now = bridge.name
+    keep = nic.owner is not None
+    if keep and tag.life is Life.PROCESS:
+        _refuse_if_held(tap, view.holders, "keep it: it goes when that process ends")
     wished = replace(
         tag,
         mac=nic.mac,
         queues=nic.queues,
-        bridge=bridge_now,
-        life=Life.KEPT if tag.life is Life.BUILDING else tag.life,
+        bridge=bridge.name,
+        life=Life.KEPT if keep or tag.life is Life.BUILDING else tag.life,
     )
     link = Ref(tap.name, tap.index)
     if wished != tag:
