@@ -198,4 +198,4 @@ GC = _row("gc", ["gc"], _mess, _DETACH, in_steps=True, each_by_itself=True)
 UP = _script_row("up", hold_tap)
 DOWN = _script_row("down", _plugged)
 
-ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, CREATE, RAISE, DELETE, GC, UP, DOWN]
+ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, CREATE, DELETE, GC, UP, DOWN]

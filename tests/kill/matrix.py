@@ -100,7 +100,7 @@ class Series:
     end: Cell
 
 
-def faults(ioctl: str | None, openat: str | None, send: str | None) -> list[Fault]:
+def faults(ioctl: str | None, openat: str | None, send: str | None) -> tuple[Fault, ...]:
     """Return the faults in the calls by which a host is changed; None leaves a kind out."""
     kinds = [
         Fault("ioctl", ioctl) if ioctl else None,
@@ -108,10 +108,11 @@ def faults(ioctl: str | None, openat: str | None, send: str | None) -> list[Faul
         Fault("sendto", send) if send else None,
         Fault("sendmsg", send) if send else None,
     ]
-    return [fault for fault in kinds if fault is not None]
+    return tuple(fault for fault in kinds if fault is not None)
 
 
-def walk(command: Command, wanted: list[Fault]) -> list[Series]:
+@cache
+def walk(command: Command, wanted: tuple[Fault, ...]) -> list[Series]:
     """Put each of these faults into every call of its kind that the command makes."""
     measured = measure(command)
     jobs = [
@@ -169,7 +170,7 @@ def run_cell(command: Command, fault: Fault, k: int) -> Cell:
             command.prepare(lab)
             before, files_before = shape(lab), run_files()
             argv = [word.replace(TAP, tap_name()) for word in command.argv]
-            run = traced(argv, fault.options(k), os.environ)
+            run = traced(argv, fault.options(k))
             after, files, processes = shape(lab), run_files(), strangers()
             killed = fault.what == "signal=KILL" and run.touched
             mended = _mend(lab, command) if killed else None

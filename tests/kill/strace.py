@@ -7,16 +7,19 @@ makes, and there the kernel throws them away, so that the run would go on untouc
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
-from tests.support.lab import REPO, VENV_BIN
+from tests.support.lab import VENV_BIN, Done
 
 #: A hung command is a failure, not a wait.
 TIMEOUT_SECONDS = 45
@@ -118,20 +121,36 @@ class Traced:
         return next(own, len(calls) + 1)
 
 
-def traced(argv: list[str], options: list[str], env: Mapping[str, str]) -> Traced:
+def traced(argv: list[str], options: list[str]) -> Traced:
     """Run a program, and all it forks, under strace."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        done = subprocess.run(
-            ["strace", "-f", "-o", str(log), *options, "--", *argv],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=TIMEOUT_SECONDS,
-            errors="replace",
-            cwd=REPO,
-            env=env,
-        )
+        with under_strace(argv, ["-o", str(log), *options]) as process:
+            done = ended(process)
         text = log.read_text(errors="replace")
-    return Traced(done.returncode, done.stdout, done.stderr, text)
+    return Traced(done.status, done.out, done.err, text)
+
+
+@contextmanager
+def under_strace(argv: list[str], options: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a program under strace; what is left of both at the end is killed."""
+    with subprocess.Popen(
+        ["strace", "-f", *options, "--", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def ended(process: subprocess.Popen[str]) -> Done:
+    """Wait for a program to end; one that hangs is a failure."""
+    out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    return Done(process.returncode, out, err)

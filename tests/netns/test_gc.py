@@ -80,6 +80,7 @@ def test_a_half_made_tap_that_somebody_works_on_stays(lab: Lab, vm: str) -> None
     assert f"is locked by pid {working.pid}" in done.out
     assert working.wait().status == 0
     assert "life=kept" in lab.link(name)["ifalias"]
+    lab.vmnet("detach", "vm1")
 
 
 def test_a_bridge_that_somebody_works_on_is_no_reason_to_fail(lab: Lab) -> None:
@@ -179,10 +180,20 @@ def test_all_goes_on_when_the_folder_of_locks_is_lost(lab: Lab) -> None:
     lab.sh("rm -rf /run/vmnet")
     _make_life(lab, name, "process")
     assert [row["tap"] for row in lab.vmnet("list", "--json").json["nics"]] == [name]
-    assert lab.vmnet("attach", "vm1", "--json").json["steps"] == []
+    lab.vmnet("gc", "--dry-run")
     lab.sh("rm -rf /run/vmnet")
     lab.vmnet("gc")
     assert set(lab.links()) == {"br0"}
+
+
+def test_attach_keeps_what_a_process_left_behind(lab: Lab) -> None:
+    name = _attached(lab)
+    _make_life(lab, name, "process")
+    lab.vmnet("attach", "vm1")
+    lab.vmnet("gc")
+    assert set(lab.links()) == {"br0", name}
+    assert "life=kept" in lab.link(name)["ifalias"]
+    lab.vmnet("detach", "vm1")
     lab.sh("rm -rf /run/vmnet")
     lab.vmnet("bridge", "delete", "br0")
     assert lab.links() == {}

@@ -230,6 +230,18 @@ def test_what_would_break_a_running_vm_is_refused(wish: Nic, holders: Holders) -
     assert caught.value.code == "tap-held"
 
 
+def test_attach_does_not_promise_to_keep_what_goes_with_a_running_launch() -> None:
+    tap = launched(nic(owner=None))
+    with pytest.raises(Busy, match="it goes when that process ends"):
+        moves(WISH, tap, HELD)
+
+
+def test_run_leaves_a_launchs_tap_one_that_goes_with_its_process() -> None:
+    tap = replace(launched(nic(owner=None)), carrier=False)
+    plan = plan_run(nic(owner=None), view(WISH, tap), NOW)
+    assert [type(move.do) for move in plan.moves] == [OpenQueues]
+
+
 def test_a_holder_counts_though_the_carrier_is_not_seen() -> None:
     with pytest.raises(Busy, match=r"pid 4711 \(qemu-system-x86_64 -name vm1\)"):
         moves(nic(mac=OTHER_MAC), TAP, HELD)

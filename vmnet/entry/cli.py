@@ -260,7 +260,7 @@ def who(
     ],
     json: Json = False,
 ) -> None:
-    """Show which process holds a TAP, for which VM, with how many queues and vhost workers.
+    """Show which process holds a TAP, with its queues and vhost workers.
 
     \b
     Examples:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report
 from vmnet.formats.shell import plan_lines
+from vmnet.model.step import CreateBridge
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
@@ -94,7 +95,9 @@ def bridge(name: str, plan: Plan, verb: str, *, dry_run: bool, as_json: bool) ->
     if dry_run:
         _lines(plan)
     else:
-        report.note(f"bridge {name}: {verb}" if plan.moves else f"bridge {name}: nothing to do")
+        changed = verb == "made" and not any(isinstance(m.do, CreateBridge) for m in plan.moves)
+        done = "changed" if changed else verb
+        report.note(f"bridge {name}: {done}" if plan.moves else f"bridge {name}: nothing to do")
 
 
 def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_json: bool) -> None:
@@ -112,7 +115,7 @@ def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_jso
         would = "would " if dry_run and fate.action != "leave" else ""
         report.answer(f"{would}{fate.action} {fate.link}{vm}: {report.safe(fate.why)}")
     if not judged and not errors:
-        report.note("nothing of vmnet's is here")
+        report.note("nothing of vmnet's is here that gc is for")
 
 
 def rows(found: list[Row], *, as_json: bool) -> None:

@@ -95,6 +95,12 @@ def wishes(vm: str, texts: list[str], chosen: Policy | None) -> list[Wish]:
 
 def run(wanted: list[Wish], command: list[str], user: str | None, how: How, *, quiet: bool) -> None:
     """Become QEMU with its NICs; a dry run only says what it would do."""
+    if how.as_json and not how.dry_run:
+        raise InvalidInput(
+            "--json is for --dry-run: what runs is QEMU, and the answer is its own",
+            code="json-run",
+            remedy="add --dry-run, or leave --json out and ask `vmnet list --json`",
+        )
     uid = None if user is None else host.user_id(user)
     process.check_program(command[0])
     # A place that names no NIC is an error before anything is made.

@@ -15,7 +15,13 @@ from vmnet.model.names import shorten
 from vmnet.model.nic import Wish
 from vmnet.model.vhost import Policy
 
-_VHOST = {"on": Policy.PREFER, "off": Policy.OFF, "auto": Policy.AUTO, "require": Policy.REQUIRE}
+_VHOST = {
+    "on": Policy.PREFER,
+    "off": Policy.OFF,
+    "auto": Policy.AUTO,
+    "prefer": Policy.PREFER,
+    "require": Policy.REQUIRE,
+}
 
 
 def _number(text: str) -> int:

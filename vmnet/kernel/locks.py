@@ -103,7 +103,9 @@ def _cannot(error: OSError) -> VmnetError:
     doing = f"lock in {RUN_DIR}"
     if error.errno in (errno.EACCES, errno.EPERM):
         return NotPermitted(
-            f"cannot {doing}: {error.strerror}", code="run-dir", remedy="run as root"
+            f"cannot {doing}: {error.strerror}",
+            code="run-dir",
+            remedy="run as root; in a user namespace: `mount -t tmpfs tmpfs /run`",
         )
     if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
         return Unsupported(
