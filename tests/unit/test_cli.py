@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import cache
 
 import pytest
 import typer
@@ -38,6 +39,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
+@cache
 def shown(*words: str) -> str:
     result = CliRunner().invoke(cli.app, list(words), prog_name="vmnet")
     assert result.exit_code == 0, result.output
@@ -63,9 +65,8 @@ def test_the_tests_know_every_command() -> None:
 
 
 @pytest.mark.parametrize("words", GROUPS + COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("option", ["-h", "--help"])
-def test_help_fits_80_columns(words: list[str], option: str) -> None:
-    text = shown(*words, option)
+def test_help_fits_80_columns(words: list[str]) -> None:
+    text = shown(*words, "--help")
     assert max(map(len, text.splitlines())) <= 80
     assert text.startswith(f"Usage: {' '.join(['vmnet', *words])} ")
 
@@ -88,8 +89,9 @@ def test_every_option_and_argument_is_explained(words: list[str]) -> None:
         assert re.search(r"\S {2,}\S", line), line
 
 
-def test_the_command_alone_shows_help() -> None:
-    assert shown() == shown("--help")
+def test_help_has_a_short_form_and_is_what_the_command_alone_shows() -> None:
+    assert shown() == shown("-h") == shown("--help")
+    assert shown("attach", "-h") == shown("attach", "--help")
 
 
 def test_help_names_every_exit_status() -> None:

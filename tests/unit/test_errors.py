@@ -164,6 +164,12 @@ def test_whose_descriptors_ran_out_decides_the_remedy() -> None:
     assert "fs.file-max" in of_errno("x", errno.ENFILE).remedy
 
 
+def test_a_host_without_memory_is_told_so() -> None:
+    for number in (errno.ENOMEM, errno.ENOBUFS):
+        assert "out of memory" in of_errno("x", number).remedy
+    assert "out of memory" not in of_errno("x", errno.EINVAL).remedy
+
+
 def test_the_kernels_own_words_come_before_the_errnos() -> None:
     error = of_errno("set the MTU of link 'a'", errno.EINVAL, "mtu greater than device maximum")
     assert error.message == (

@@ -32,6 +32,10 @@ def test_the_configurations_rule_for_the_tap_counts() -> None:
     assert wish_for("tap1", {}, CONFIG) == Wish("tap1", network="lan")
 
 
+def test_the_environment_may_have_numbers_of_nine_digits() -> None:
+    assert wish_for("tap9", {"VMNET_MTU": "9" * 9}, CONFIG).mtu == 10**9 - 1
+
+
 def test_the_environment_goes_before_the_rule() -> None:
     environment = {"VMNET_NETWORK": "lan", "VMNET_VM": "web", "VMNET_NIC": "2", "VMNET_MTU": "1400"}
     assert wish_for("tap0", environment, CONFIG) == Wish("web", 2, network="lan", mtu=1400)
@@ -55,7 +59,9 @@ def test_a_variable_set_to_nothing_says_nothing(key: str) -> None:
     assert wish_for("tap0", {key: ""}, CONFIG) == wish_for("tap0", {}, CONFIG)
 
 
-@pytest.mark.parametrize("text", ["two", "-1", "1.5", " 1", "1 ", "٣", "1_0", "0x1", "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["two", "-1", "1.5", " 1", "1 ", "٣", "1_0", "0x1", "9" * 10, "9" * 5000]
+)
 @pytest.mark.parametrize("key", ["VMNET_NIC", "VMNET_MTU"])
 def test_a_variable_that_is_no_number_is_named(key: str, text: str) -> None:
     with pytest.raises(InvalidInput, match=f"{key}=.* is not a number") as caught:

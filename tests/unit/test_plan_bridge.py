@@ -80,9 +80,14 @@ def test_another_mtu_is_one_step() -> None:
     assert [move.do for move in created(OURS, 9000).moves] == [SetMtu(Ref("br0", 2), 9000)]
 
 
-@pytest.mark.parametrize(("there", "silenced"), [(1279, True), (1280, False)])
-def test_an_mtu_that_brings_ipv6_back_is_followed_by_silence(there: int, *, silenced: bool) -> None:
-    kinds = [type(move.do) for move in created(replace(OURS, mtu=there), 1500).moves]
+@pytest.mark.parametrize(
+    ("there", "asked", "silenced"),
+    [(1279, 1280, True), (68, 1500, True), (1280, 1500, False), (68, 1279, False)],
+)
+def test_an_mtu_that_brings_ipv6_back_is_followed_by_silence(
+    there: int, asked: int, *, silenced: bool
+) -> None:
+    kinds = [type(move.do) for move in created(replace(OURS, mtu=there), asked).moves]
     assert kinds == ([SetMtu, QuietIpv6] if silenced else [SetMtu])
 
 

@@ -93,6 +93,15 @@ def test_a_terminal_too_narrow_keeps_every_column(monkeypatch: pytest.MonkeyPatc
     assert screen.getvalue().splitlines() == ["VM  TAP", "a…  vmnx-0"]
 
 
+def test_on_a_terminal_the_heading_alone_stands_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    report.table(("VM",), [("a",)])
+    assert screen.getvalue() == "\033[1mVM\033[0m\na\n"
+
+
 def test_no_cell_can_leave_its_row(capsys: pytest.CaptureFixture[str]) -> None:
     report.table(("VM", "NIC"), [(HOSTILE, "0")])
     out = capsys.readouterr().out
@@ -201,6 +210,7 @@ def test_a_stream_that_was_closed_takes_nothing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "stderr", None)
     report.answer("x")
     report.note("x")
+    report.table(("VM",), [("a",)])
 
 
 @pytest.fixture

@@ -244,14 +244,14 @@ def _adjust(nic: Nic, view: NicView, tap: Link, bridge: Link) -> Plan:
             code="queues-fixed",
             remedy="stop the VM, `vmnet detach` it, attach it again",
         )
+    keep = nic.owner is not None
+    if keep and tag.life is Life.PROCESS:
+        _refuse_if_held(tap, view.holders, "keep it: it goes when that process ends")
     moves = [
         *_move_master(tap, tag, view, bridge),
         *_move_link(nic, tap, tag, view.holders, bridge),
         *_move_owner(nic, tap, tun, view.holders),
     ]
-    keep = nic.owner is not None
-    if keep and tag.life is Life.PROCESS:
-        _refuse_if_held(tap, view.holders, "keep it: it goes when that process ends")
     wished = replace(
         tag,
         mac=nic.mac,
