@@ -3,7 +3,7 @@
 Each run has a network and mount namespace of its own. What is seen before, after and, where a run
 was killed, after the host was mended, is kept in a `Cell`; nothing is judged here.
 
-How many calls there are is measured first, in a run without a fault. Of some 500 ioctls all but the
+How many calls there are is measured first, in a run without a fault. Of some 400 ioctls all but the
 last few ask of a file that Python imports whether it is a terminal; the walk begins one before the
 first that does not.
 """

@@ -23,7 +23,7 @@ from tests.support.lab import VENV_BIN, Done
 
 #: A hung command is a failure, not a wait.
 TIMEOUT_SECONDS = 45
-#: The device nodes whose opening is counted; a start opens some 500 other files.
+#: The device nodes whose opening is counted; a start opens some hundred others.
 NODES = ("/dev/net/tun", "/dev/vhost-net")
 _HIT = re.compile(r"\(INJECTED\)|\+\+\+ killed by|--- SIG(?!CHLD)")
 _LINE = re.compile(r"^(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)$", re.MULTILINE)
