@@ -63,8 +63,8 @@ def _table(found: dict[str, Any]) -> Table:
         head=("per 1000 packets", "median", "min", "max", f"it/{_FIRST}"),
         rows=rows,
         notes=(
-            f"Taken off: what the guest does unasked ({figure(idle)} switches of QEMU's a second).",
-            "The test host is emulated: counts and ratios mean something, milliseconds do not.",
+            f"Taken off: what the guest does unasked ({figure(idle)} switches of QEMU's a s).",
+            "The test host is emulated: trust counts and ratios, not milliseconds.",
         ),
         data=data,
     )

@@ -139,8 +139,8 @@ def _table(found: dict[str, Series]) -> Table:
         rows=rows,
         notes=(
             "1st/2nd: how many times as long as the second of a pair its first takes.",
-            "attach.c: same locks, looks, ioctls and rtnetlink batches, the same state afterwards",
-            "(checked with ip -j -d); it is given names, addresses and tags ready.",
+            "attach.c: same locks, looks, ioctls and rtnetlink batches, and the same state",
+            "afterwards (checked with ip -j -d); names, addresses and tags come ready.",
         ),
         data=data,
     )

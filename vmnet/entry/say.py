@@ -81,7 +81,7 @@ def detached(vm: str, done: list[Detached], *, dry_run: bool, as_json: bool) -> 
         if dry_run:
             _lines(each.plan)
         else:
-            report.note(f"{report.safe(vm)} nic {each.nic}: removed {each.link}")
+            report.note(f"{report.safe(vm)} nic {each.nic}: removed {report.safe(each.link)}")
     if not done:
         report.note(f"nothing is attached for {report.safe(vm)}")
 
@@ -113,7 +113,7 @@ def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_jso
     for fate in judged:
         vm = f" ({report.safe(fate.vm)} nic {fate.nic})" if fate.vm else ""
         would = "would " if dry_run and fate.action != "leave" else ""
-        report.answer(f"{would}{fate.action} {fate.link}{vm}: {report.safe(fate.why)}")
+        report.answer(f"{would}{fate.action} {report.safe(fate.link)}{vm}: {report.safe(fate.why)}")
     if not judged and not errors:
         report.note("nothing of vmnet's is here that gc is for")
 
@@ -208,7 +208,7 @@ def _lines(plan: Plan) -> None:
     if not lines:
         report.note("nothing to do")
     for line in lines:
-        report.answer(line)
+        report.answer(report.safe(line))
 
 
 def _row_cells(row: Row) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class Apply:
         self._netlink = netlink
         self._fds: dict[str, list[int]] = {}
         self._done: list[Move] = []
+        self._made: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -120,12 +121,25 @@ class Apply:
         except Refused as error:
             done.extend(m for place, m in enumerate(group) if place not in error.failed)
             raise _refusal(steps[error.position], error) from error
+        if isinstance(first, CreateBridge):
+            self._note_made(first)
         done.extend(group)
+
+    def _note_made(self, step: CreateBridge) -> None:
+        """Remember which link was made: another could take its name before the next step."""
+        try:
+            now = self._netlink.link(step.name)
+        except Refused as error:
+            raise of_errno(describe(step), error.errno or 0, error.said) from error
+        if now is None or now.kind != "bridge" or now.mac != step.mac:
+            raise of_errno(describe(step), errno.ENODEV)
+        self._made[step.name] = now.index
 
     def _index(self, link: Ref) -> int:
         """Return a link's index; one that this plan made is asked for by its name."""
-        if link.index:
-            return link.index
+        known = link.index or self._made.get(link.name, 0)
+        if known:
+            return known
         try:
             return socket.if_nametoindex(link.name)
         except OSError:
@@ -149,6 +163,7 @@ class Apply:
                 while len(self._fds.get(link.name, ())) < count:
                     if not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):
                         raise of_errno(describe(step), errno.ENODEV)
+                self._refuse_if_shared(link, step)
             case SetOwner(link, uid, multi_queue):
                 self._with_tap(link, step, multi_queue=multi_queue, uid=uid)
             case Persist(link):
@@ -214,6 +229,8 @@ class Apply:
 
     def _drop(self, link: Ref, step: Step, *, multi_queue: bool) -> None:
         held = link.name in self._fds
+        if not held and not link.index:
+            return  # made by this plan, and gone with the descriptors that were handed over
         if not held and not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):
             return
         try:
@@ -226,7 +243,8 @@ class Apply:
     def _refuse_if_shared(self, link: Ref, step: Step) -> None:
         """Leave a multi-queue TAP alone that somebody opened since it was looked at."""
         now = self._netlink.link(link.name)
-        if now is not None and now.tun is not None and now.tun.queues > 1:
+        mine = len(self._fds[link.name])
+        if now is not None and now.tun is not None and now.tun.queues > mine:
             raise _taken(step, link.name)
 
 

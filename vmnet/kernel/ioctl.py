@@ -99,7 +99,8 @@ def tun_set_persist(fd: int, *, persist: bool) -> None:
 
 def tun_set_owner(fd: int, uid: int) -> None:
     """Let this uid attach to the device."""
-    fcntl.ioctl(fd, TUNSETOWNER, uid)
+    # The argument of ioctl(2) is a C int to Python; the kernel takes its bits for a uid.
+    fcntl.ioctl(fd, TUNSETOWNER, uid if uid < 1 << 31 else uid - (1 << 32))
 
 
 def tun_get_netns(fd: int) -> int:

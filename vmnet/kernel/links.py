@@ -265,6 +265,13 @@ def _getter(message: Any) -> Callable[[str], Any]:
     return lambda name: slots[name][1] if name in slots else None
 
 
+def _text(value: str | bytes | None) -> str:
+    """Return a name or alias as text; the kernel takes any bytes for one."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return value or ""
+
+
 def _to_link(message: Any) -> Link:
     get = _getter(message)
     info = get("IFLA_LINKINFO")
@@ -272,7 +279,7 @@ def _to_link(message: Any) -> Link:
     names = get("IFLA_PROP_LIST")
     return Link(
         index=message["index"],
-        name=get("IFLA_IFNAME"),
+        name=_text(get("IFLA_IFNAME")),
         kind=kind,
         mac=get("IFLA_ADDRESS") or "",
         mtu=get("IFLA_MTU") or 0,
@@ -280,8 +287,8 @@ def _to_link(message: Any) -> Link:
         up=bool(message["flags"] & _IFF_UP),
         carrier=bool(get("IFLA_CARRIER")),
         carrier_ups=get("IFLA_CARRIER_UP_COUNT") or 0,
-        alias=get("IFLA_IFALIAS") or "",
-        altnames=tuple(names.get_attrs("IFLA_ALT_IFNAME")) if names else (),
+        alias=_text(get("IFLA_IFALIAS")),
+        altnames=tuple(map(_text, names.get_attrs("IFLA_ALT_IFNAME"))) if names else (),
         tun=_to_tun(info.get_attr("IFLA_INFO_DATA")) if kind == "tun" else None,
     )
 

@@ -30,6 +30,7 @@ RUN_DIR = Path("/run/vmnet")
 WAIT_SECONDS = 10.0
 _NAME_MAX = 200
 _POLL_SECONDS = 0.01
+_OPEN_TRIES = 100
 
 
 @contextmanager
@@ -89,12 +90,13 @@ def _one(name: str, wait: float) -> Iterator[None]:
 
 def _open(path: Path) -> int:
     try:
-        while True:
+        for _ in range(_OPEN_TRIES):
             try:
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except FileNotFoundError:
                 # The folder is made by the first call after boot; gc removes it when it is empty.
                 RUN_DIR.mkdir(mode=0o700, exist_ok=True)
+        raise FileNotFoundError(errno.ENOENT, "the folder takes no files")
     except OSError as error:
         raise _cannot(error) from error
 

@@ -6,7 +6,7 @@ Leaves to others: what the messages say (`vmnet.kernel.links`).
 Privilege: none to ask; CAP_NET_ADMIN for messages that change something.
 
 Not pyroute2's own socket: that one cannot say which message of a batch failed, and a request costs
-3 to 6 times as much through its event loop (`docs/benchmarks.md`).
+about 3 times as much through its event loop (`docs/benchmarks.md`).
 """
 
 from __future__ import annotations

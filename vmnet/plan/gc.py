@@ -49,7 +49,8 @@ def judge(link: Link, holders: Holders, boottime: int, idle_age: int | None) -> 
     tag = link.tag
     if tag is None:
         return Fate(link.name, "", 0, "leave", "not vmnet's", Plan())
-    if link.carrier or holders.known:
+    # One that is not persistent is there only because somebody has it open, carrier or not.
+    if link.carrier or holders.known or (link.tun is not None and not link.tun.persist):
         return _fate(link, tag, "leave", f"held by {describe(holders)}", Plan())
     if tag.life is Life.KEPT:
         return _judge_kept(link, tag, boottime, idle_age)
