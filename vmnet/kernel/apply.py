@@ -121,19 +121,21 @@ class Apply:
         except Refused as error:
             done.extend(m for place, m in enumerate(group) if place not in error.failed)
             raise _refusal(steps[error.position], error) from error
-        if isinstance(first, CreateBridge):
-            self._note_made(first)
         done.extend(group)
+        if isinstance(first, CreateBridge) and not self._note_made(first):
+            done.pop()  # it is gone, and what has its name now is not ours to undo
+            raise of_errno(describe(first), errno.ENODEV)
 
-    def _note_made(self, step: CreateBridge) -> None:
+    def _note_made(self, step: CreateBridge) -> bool:
         """Remember which link was made: another could take its name before the next step."""
         try:
             now = self._netlink.link(step.name)
         except Refused as error:
             raise of_errno(describe(step), error.errno or 0, error.said) from error
         if now is None or now.kind != "bridge" or now.mac != step.mac:
-            raise of_errno(describe(step), errno.ENODEV)
+            return False
         self._made[step.name] = now.index
+        return True
 
     def _index(self, link: Ref) -> int:
         """Return a link's index; one that this plan made is asked for by its name."""
