@@ -87,7 +87,7 @@ def started(argv: list[str], console: Path, env: dict[str, str] | None = None) -
 def guest_argv(console: Path, *addresses: str, accel: str = "tcg", smp: int = 1) -> list[str]:
     """Return the command line of a guest with these addresses on its NICs, less the NICs."""
     places = " ".join(f"vmip{number}={address}/24" for number, address in enumerate(addresses))
-    cpu = ["-cpu", "qemu64"] if accel == "kvm" else []
+    cpu = ["-cpu", "host"] if accel == "kvm" else []
     return [
         *(QEMU, "-accel", accel, *cpu, "-M", "pc", "-m", "192", "-smp", str(smp)),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}"),

@@ -54,7 +54,7 @@ def test_two_queues_on_vhost_ping_and_their_workers_move_with_the_packets(
     console = tmp_path / "console"
     argv = guest_argv(console, GUEST_IP, accel="kvm", smp=2) + done["qemu"]["args"]
     with started(argv, console) as guest:
-        nic = guest.wait_ready(120)["eth0"]
+        nic = guest.wait_ready(400)["eth0"]
         assert (nic["driver"], nic["rxqueues"]) == ("virtio_net", "2")
         assert pings(GUEST_IP)
         _workers_move_with_packets(lab, done["tap"], guest.pid, 2)
@@ -99,7 +99,7 @@ def test_run_hands_over_vhost_descriptors_and_an_mtu_that_reaches_the_guest(
     argv = guest_argv(console, GUEST_IP, accel="kvm", smp=2)
     nic = "bridge=br0,queues=2,mtu=1400,vhost=require"
     with _running(lab, console, "run", "vm1", "--nic", nic, "--", *argv) as guest:
-        seen = guest.wait_ready(120)["eth0"]
+        seen = guest.wait_ready(400)["eth0"]
         assert (seen["mtu"], seen["rxqueues"]) == ("1400", "2")
         assert pings(GUEST_IP)
         (row,) = lab.vmnet("list", "--json").json["nics"]
