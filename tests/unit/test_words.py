@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from tests.unit.values import EVERY_STEP
-from vmnet.model.step import CreateBridge, CreateTap, Step
+from vmnet.model.step import CreateBridge, CreateTap, DomainStep, Step
 from vmnet.model.words import describe
 
 
@@ -22,10 +22,15 @@ def test_every_step_has_words_of_its_own() -> None:
 @pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: type(step).__name__)
 def test_the_words_name_the_link_and_go_on_after_cannot(step: Step) -> None:
     words = describe(step)
-    name = step.name if isinstance(step, CreateTap | CreateBridge) else step.link.name
-    assert repr(name) in words
+    assert repr(_about(step)) in words
     assert words.isprintable()
     assert words.split()[0] in {
         *("make", "open", "give", "remove", "delete", "write", "set", "keep"),
-        *("take", "put", "bring"),
+        *("take", "put", "bring", "add", "change"),
     }
+
+
+def _about(step: Step) -> str:
+    if isinstance(step, DomainStep):
+        return step.domain
+    return step.name if isinstance(step, CreateTap | CreateBridge) else step.link.name

@@ -20,17 +20,23 @@ from vmnet.model.step import (
     DropTap,
     NetlinkStep,
     OpenQueues,
+    PeerStep,
     Persist,
     Plan,
+    PlugDevice,
     QuietIpv6,
     Ref,
     SetAlias,
     SetMac,
     SetMaster,
+    SetMetadata,
     SetMtu,
     SetOwner,
     SetUp,
     Step,
+    UnplugDevice,
+    UpdateDevice,
+    Where,
 )
 from vmnet.model.vhost import Policy
 from vmnet.plan.attach import Moment, plan_attach, plan_run
@@ -57,6 +63,11 @@ EVERY_STEP: tuple[Step, ...] = (
     SetMaster(LINK, None),
     SetUp(LINK),
     SetUp(LINK, up=False),
+    SetMetadata("vm1", Where.LIVE, "<nics/>"),
+    SetMetadata("vm1", Where.CONFIG, ""),
+    PlugDevice("vm1", Where.LIVE, MAC, "<interface/>"),
+    UnplugDevice("vm1", Where.LIVE, MAC, "<interface/>"),
+    UpdateDevice("vm1", Where.CONFIG, MAC, "<interface/>"),
 )
 HELD = Holders((Holder(4711, "qemu-system-x86_64 -name vm1", "alice", 1, 0),))
 
@@ -173,7 +184,7 @@ def _after(tap: Link | None, step: Step) -> Link | None:
         assert made.tun is not None
         return replace(made, tun=replace(made.tun, multi_queue=step.multi_queue))
     assert tap is not None
-    assert not isinstance(step, CreateBridge)
+    assert not isinstance(step, CreateBridge | PeerStep)
     assert step.link.name == tap.name
     assert step.link.index in (0, tap.index)
     if isinstance(step, DropTap | DeleteLink):

@@ -13,26 +13,32 @@ from __future__ import annotations
 import shlex
 from typing import assert_never
 
+from vmnet.model.domain import NICS_KEY, NICS_URI
 from vmnet.model.step import (
     AddAltname,
     CreateBridge,
     CreateTap,
     DeleteLink,
+    DomainStep,
     DropAltname,
     DropTap,
     NetlinkStep,
     OpenQueues,
     Persist,
     Plan,
+    PlugDevice,
     QuietIpv6,
     SetAlias,
     SetMac,
     SetMaster,
+    SetMetadata,
     SetMtu,
     SetOwner,
     SetUp,
     Step,
     TunStep,
+    UnplugDevice,
+    UpdateDevice,
 )
 
 
@@ -55,7 +61,25 @@ def step_lines(step: Step) -> list[str]:
     """Return one step as lines for sh."""
     if isinstance(step, NetlinkStep):
         return [shlex.join(words) for words in _netlink_words(step)]
-    return _tun_lines(step)
+    return [_domain_line(step)] if isinstance(step, DomainStep) else _tun_lines(step)
+
+
+def _domain_line(step: DomainStep) -> str:
+    match step:
+        case SetMetadata(domain, where, xml):
+            words = ["virsh", "metadata", domain, "--uri", NICS_URI, f"--{where}"]
+            change = ["--remove"] if not xml else ["--key", NICS_KEY, "--set", xml]
+            return shlex.join(words + change)
+        case PlugDevice():
+            verb = "attach-device"
+        case UnplugDevice():
+            verb = "detach-device"
+        case UpdateDevice():
+            verb = "update-device"
+        case _:
+            assert_never(step)
+    words = ["virsh", verb, step.domain, "/dev/stdin", f"--{step.where}"]
+    return f"printf %s {shlex.quote(step.xml)} | {shlex.join(words)}"
 
 
 def _create_tap(step: CreateTap, uid: int | None, *, kept: bool) -> list[str]:

@@ -15,7 +15,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Self, assert_never
+from typing import Protocol, Self, assert_never
 
 from vmnet.errors import Busy, Conflict, Unsupported, VmnetError, of_errno
 from vmnet.kernel import devices, ioctl, signals
@@ -29,6 +29,7 @@ from vmnet.model.step import (
     Move,
     NetlinkStep,
     OpenQueues,
+    PeerStep,
     Persist,
     Plan,
     Ref,
@@ -42,6 +43,17 @@ from vmnet.model.words import describe
 _TAP_FLAGS = ioctl.IFF_TAP | ioctl.IFF_NO_PI | ioctl.IFF_VNET_HDR
 
 
+class Peer(Protocol):
+    """Another program that carries out steps of its own kind: libvirt."""
+
+    def do(self, step: PeerStep) -> None:
+        """Carry out one step.
+
+        Raises:
+            VmnetError: it was not carried out.
+        """
+
+
 class Apply:
     """One or more plans being carried out; owns the descriptors of the TAPs it opened.
 
@@ -49,9 +61,10 @@ class Apply:
     made persistent is gone.
     """
 
-    def __init__(self, netlink: Netlink) -> None:
-        """Work through this socket."""
+    def __init__(self, netlink: Netlink, peer: Peer | None = None) -> None:
+        """Work through this socket, and through this program where a plan asks for it."""
         self._netlink = netlink
+        self._peer = peer
         self._fds: dict[str, list[int]] = {}
         self._done: list[Move] = []
         self._made: dict[str, int] = {}
@@ -108,6 +121,12 @@ class Apply:
     def _do(self, group: Sequence[Move], done: list[Move]) -> None:
         """Carry out a group, and note in `done` what of it was."""
         first = group[0].do
+        if isinstance(first, PeerStep):
+            if self._peer is None:
+                raise TypeError(f"nobody to carry out {first}")
+            self._peer.do(first)
+            done.extend(group)
+            return
         if not isinstance(first, NetlinkStep):
             try:
                 self._step(first)

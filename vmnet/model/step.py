@@ -10,6 +10,7 @@ Privilege: none.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 #: linux/ipv6.h IPV6_MIN_MTU: with less a link has no IPv6 at all.
 IPV6_MIN_MTU = 1280
@@ -156,6 +157,56 @@ class SetUp:
     up: bool = True
 
 
+class Where(StrEnum):
+    """Which of a libvirt domain's two definitions a step changes."""
+
+    LIVE = "live"  # the running one
+    CONFIG = "config"  # the one it starts with next time
+
+
+@dataclass(frozen=True)
+class SetMetadata:
+    """Write vmnet's element into a domain's metadata; an empty text takes it out."""
+
+    domain: str
+    where: Where
+    xml: str
+
+
+@dataclass(frozen=True)
+class PlugDevice:
+    """Add an interface to a domain."""
+
+    domain: str
+    where: Where
+    mac: str
+    xml: str
+
+
+@dataclass(frozen=True)
+class UnplugDevice:
+    """Take an interface from a domain, and wait until it is gone."""
+
+    domain: str
+    where: Where
+    mac: str
+    xml: str
+
+
+@dataclass(frozen=True)
+class UpdateDevice:
+    """Change an interface of a domain in place."""
+
+    domain: str
+    where: Where
+    mac: str
+    xml: str
+
+
+#: Steps that libvirt carries out, on a domain of its own.
+DomainStep = SetMetadata | PlugDevice | UnplugDevice | UpdateDevice
+#: Steps that another program carries out when vmnet asks for them.
+PeerStep = DomainStep
 #: Steps done with ioctls on a descriptor of `/dev/net/tun`.
 TunStep = CreateTap | OpenQueues | SetOwner | Persist | DropTap
 #: Steps that are one rtnetlink message each; neighbours of this kind travel in one system call.
@@ -171,7 +222,7 @@ NetlinkStep = (
     | SetMaster
     | SetUp
 )
-Step = TunStep | NetlinkStep
+Step = TunStep | NetlinkStep | PeerStep
 
 
 @dataclass(frozen=True)

@@ -14,23 +14,39 @@ from vmnet.model.step import (
     CreateBridge,
     CreateTap,
     DeleteLink,
+    DomainStep,
     DropAltname,
     DropTap,
     OpenQueues,
     Persist,
+    PlugDevice,
     QuietIpv6,
     SetAlias,
     SetMac,
     SetMaster,
+    SetMetadata,
     SetMtu,
     SetOwner,
     SetUp,
     Step,
+    TunStep,
+    UnplugDevice,
+    UpdateDevice,
 )
 
 
 def describe(step: Step) -> str:
     """Return what the step does, as the rest of `cannot ...`."""
+    if isinstance(step, TunStep):
+        return _describe_tap(step)
+    if isinstance(step, DomainStep):
+        return _describe_domain(step)
+    if isinstance(step, CreateBridge):
+        return f"make bridge {step.name!r}"
+    return _describe_setting(step)
+
+
+def _describe_tap(step: TunStep) -> str:
     match step:
         case CreateTap(name):
             return f"make tap {name!r}"
@@ -42,10 +58,23 @@ def describe(step: Step) -> str:
             return f"make tap {link.name!r} persistent"
         case DropTap(link):
             return f"remove tap {link.name!r}"
-        case CreateBridge(name):
-            return f"make bridge {name!r}"
         case _:
-            return _describe_setting(step)
+            assert_never(step)
+
+
+def _describe_domain(step: DomainStep) -> str:
+    of = f"of domain {step.domain!r} ({step.where})"
+    match step:
+        case SetMetadata(_, _, xml):
+            return f"{'write' if xml else 'remove'} the wishes {of}"
+        case PlugDevice(_, _, mac):
+            return f"add interface {mac} {of}"
+        case UnplugDevice(_, _, mac):
+            return f"remove interface {mac} {of}"
+        case UpdateDevice(_, _, mac):
+            return f"change interface {mac} {of}"
+        case _:
+            assert_never(step)
 
 
 def _describe_setting(  # noqa: C901 - one case for each kind of step

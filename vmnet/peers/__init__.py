@@ -1,0 +1,1 @@
+"""Other programs that change something when vmnet asks: libvirt, a QEMU monitor. A file each."""
