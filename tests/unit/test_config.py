@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmnet.errors import ConfigError, NotFound
-from vmnet.formats.config import Config, Network, TapRule, parse_config
+from vmnet.formats.config import Config, TapRule, parse_config
+from vmnet.model.network import Network
 from vmnet.model.vhost import Policy
 
 WHOLE = """

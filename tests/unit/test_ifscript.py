@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from vmnet.entry import ifscript, process
 from vmnet.entry.ifscript import wish_for
 from vmnet.errors import InvalidInput
-from vmnet.formats.config import Config, Network, TapRule
+from vmnet.formats.config import Config, TapRule
+from vmnet.model.network import Network
 from vmnet.model.nic import Wish
 
 CONFIG = Config(

@@ -82,7 +82,7 @@ def test_one_wish_becomes_another_by_differences_alone(first: Nic, second: Nic) 
     plan = plan_attach(second, view(second, tap), NOW)
     changed = after(tap, plan)
     assert changed is not None
-    assert plan_left(second, view(second, changed)).moves == ()
+    assert plan_left(second, view(second, changed), Life.KEPT).moves == ()
     as_new = attached(second)
     assert (changed.mac, changed.mtu, changed.master, changed.tag, set(changed.altnames)) == (
         as_new.mac,

@@ -155,7 +155,7 @@ def test_a_second_look_finds_nothing_to_do(
     wish = nic(vm, nic=number, mac=mac, queues=queues, mtu=mtu)
     plan = plan_attach(wish, view(wish), NOW)
     tap = after(None, plan)
-    assert plan_left(wish, view(wish, tap)).moves == ()
+    assert plan_left(wish, view(wish, tap), Life.KEPT).moves == ()
     assert plan_attach(wish, view(wish, tap), NOW).moves == ()
     assert undone(tap, plan) is None
 
@@ -178,7 +178,7 @@ def test_a_tap_that_dies_with_its_process_needs_no_owner() -> None:
 
 def test_a_tap_that_is_gone_again_is_reported() -> None:
     with pytest.raises(NotFound) as caught:
-        plan_left(nic(), view(nic()))
+        plan_left(nic(), view(nic()), Life.KEPT)
     assert caught.value.code == "link-gone"
 
 

@@ -122,4 +122,6 @@ def test_reason_codes_are_a_contract() -> None:
         "not-vhost-net",
         "features",
         "open-failed",
+        "domain-not-kvm",
+        "driver-qemu",
     }

@@ -31,6 +31,21 @@ def answer(text: str) -> None:
     _write(sys.stdout, text)
 
 
+def answer_raw(data: bytes) -> None:
+    """Print bytes to standard output as they are.
+
+    Raises:
+        VmnetError: they could not be written.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        raise _unwritten(error) from error
+
+
 def note(text: str) -> None:
     """Print to standard error what a person should know and a script need not."""
     # Whoever closed standard error does not want to know.
@@ -120,8 +135,12 @@ def _write(stream: TextIO | None, text: str, *, must: bool = True) -> None:
         os.dup2(devnull, stream.fileno())
         os.close(devnull)
         if must:
-            raise VmnetError(
-                f"cannot write the answer: {error.strerror}",
-                code="output",
-                remedy="free space or mend the pipe, then run it again",
-            ) from error
+            raise _unwritten(error) from error
+
+
+def _unwritten(error: OSError) -> VmnetError:
+    return VmnetError(
+        f"cannot write the answer: {error.strerror}",
+        code="output",
+        remedy="free space or mend the pipe, then run it again",
+    )

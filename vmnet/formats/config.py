@@ -14,30 +14,13 @@ from typing import Any, TypeVar
 
 from vmnet.errors import ConfigError, InvalidInput, NotFound
 from vmnet.model.names import check_link_name, check_vm_name
+from vmnet.model.network import Network
 from vmnet.model.nic import check_mtu, check_queues
 from vmnet.model.vhost import Policy
 
 T = TypeVar("T")
 
 PATH = "/etc/vmnet/vmnet.toml"
-
-
-@dataclass(frozen=True)
-class Network:
-    """A named network.
-
-    Attributes:
-        bridge: the bridge it is on.
-        mtu: in bytes, or None for the bridge's.
-        queues: queue pairs a NIC gets unless it asks otherwise.
-        vhost: the policy for NICs that do not say.
-    """
-
-    name: str
-    bridge: str
-    mtu: int | None = None
-    queues: int = 1
-    vhost: Policy = Policy.AUTO
 
 
 @dataclass(frozen=True)
@@ -62,12 +45,14 @@ class Config:
         default: the network of NICs that name neither network nor bridge.
         networks: by name.
         taps: by the TAP's name.
+        bridges: for domains that come from another host: its bridge's name, and the one here.
     """
 
     source: str = PATH
     default: str | None = None
     networks: dict[str, Network] = field(default_factory=dict)
     taps: dict[str, TapRule] = field(default_factory=dict)
+    bridges: dict[str, str] = field(default_factory=dict)
 
     def network(self, name: str) -> Network:
         """Return the network of that name.
@@ -95,7 +80,7 @@ def parse_config(text: str, source: str) -> Config:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number or a nesting past Python's limits
         raise _bad(source, "", f"is not TOML: {error}") from error
-    _known(source, "", data, ("default", "network", "tap"))
+    _known(source, "", data, ("default", "network", "tap", "migrate"))
     networks = {
         name: _network(source, name, table)
         for name, table in _tables(source, data, "network").items()
@@ -107,7 +92,7 @@ def parse_config(text: str, source: str) -> Config:
     default = _typed(source, "default", data.get("default"), str, "the name of a network")
     if default is not None and default not in networks:
         raise _bad(source, "default", f"names no network: {default!r}")
-    return Config(source, default, networks, taps)
+    return Config(source, default, networks, taps, _bridges(source, data))
 
 
 def _tables(source: str, data: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
@@ -156,6 +141,21 @@ def _tap(source: str, name: str, table: dict[str, Any], networks: dict[str, Netw
     except InvalidInput as error:
         raise _bad(source, at, f"cannot be: {error.message}") from error
     return TapRule(network, vm)
+
+
+def _bridges(source: str, data: dict[str, Any]) -> dict[str, str]:
+    table = _typed(source, "migrate", data.get("migrate", {}), dict, "a table") or {}
+    _known(source, "migrate", table, ("bridges",))
+    at = "migrate.bridges"
+    names = _typed(source, at, table.get("bridges", {}), dict, "bridges' names by name") or {}
+    for there, here in names.items():
+        _typed(source, f"{at}.{there}", here, str, "a bridge's name")
+        try:
+            check_link_name(there, "bridge")
+            check_link_name(here, "bridge")
+        except InvalidInput as error:
+            raise _bad(source, f"{at}.{there}", f"cannot be: {error.message}") from error
+    return dict(names)
 
 
 def _known(source: str, at: str, table: dict[str, Any], keys: tuple[str, ...]) -> None:

@@ -46,6 +46,13 @@ def nic_view(netlink: Netlink, name: str, nic: Nic, *, others: bool = True) -> N
     )
 
 
+def place_view(netlink: Netlink, nic: Nic) -> NicView:
+    """Return what a planner needs to know about the bridge of a NIC whose TAP is not there yet."""
+    bridge = netlink.link(nic.bridge)
+    there = () if bridge is not None else tuple(b.name for b in netlink.bridges())
+    return NicView("", None, None, bridge, there, None, Holders())
+
+
 def holders_of(link: Link | None) -> Holders:
     """Return who holds a TAP; the kernel's carrier spares the search where nobody does."""
     if link is None or not link.carrier or not link.is_tap:

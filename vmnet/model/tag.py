@@ -36,6 +36,7 @@ class Life(StrEnum):
     BUILDING = "building"  # being made; without a lock on its VM, a leftover
     PROCESS = "process"  # as long as a process holds it
     KEPT = "kept"  # until it is detached
+    DOMAIN = "domain"  # as long as its libvirt domain runs
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,8 @@ class Reason(StrEnum):
     NOT_VHOST = "not-vhost-net"
     FEATURES = "features"
     OTHER = "open-failed"
+    NOT_KVM = "domain-not-kvm"
+    DRIVER_QEMU = "driver-qemu"
 
 
 @dataclass(frozen=True)

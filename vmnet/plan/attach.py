@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from vmnet.errors import Conflict, InvalidInput, NotFound
 from vmnet.model.host import Holders, Link, NicView, TunFacts
 from vmnet.model.mac import tap_mac
-from vmnet.model.names import alt_name, mac_alt_name
+from vmnet.model.names import alt_name, mac_alt_name, shorten
 from vmnet.model.nic import Nic
 from vmnet.model.step import (
     IPV6_MIN_MTU,
@@ -56,8 +56,17 @@ class Moment:
     boottime: int
 
 
-def plan_attach(nic: Nic, view: NicView, now: Moment) -> Plan:
-    """Return the steps that make the kept TAP of a NIC ready before QEMU starts.
+def plan_attach(
+    nic: Nic, view: NicView, now: Moment, *, life: Life = Life.KEPT, live: bool = False
+) -> Plan:
+    """Return the steps that make the persistent TAP of a NIC ready.
+
+    Args:
+        nic: the wish.
+        view: the host.
+        now: this moment.
+        life: `KEPT`, or `DOMAIN` for one that goes with its libvirt domain.
+        live: move it to another bridge even while its QEMU has it open: that is what was asked.
 
     Raises:
         NotFound: no such bridge.
@@ -66,11 +75,11 @@ def plan_attach(nic: Nic, view: NicView, now: Moment) -> Plan:
         InvalidInput: the MTU is larger than the bridge's.
     """
     bridge = check_bridge(nic.bridge, view)
-    _check_mtu(nic, bridge)
-    _check_mac_free(nic, view)
+    check_mtu_fits(nic, bridge)
+    check_mac_free(nic, view)
     if view.tap is None:
-        return Plan(_create(nic, view.name, bridge, now, keep=True), _notes(nic, bridge))
-    return _adjust(nic, view, view.tap, bridge)
+        return Plan(_create(nic, view.name, bridge, now, life), _notes(nic, bridge))
+    return _adjust(nic, view, view.tap, bridge, life, live=live)
 
 
 def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
@@ -82,14 +91,14 @@ def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
         As `plan_attach`; Busy also if any process holds the TAP.
     """
     bridge = check_bridge(nic.bridge, view)
-    _check_mtu(nic, bridge)
-    _check_mac_free(nic, view)
+    check_mtu_fits(nic, bridge)
+    check_mac_free(nic, view)
     multi = nic.queues > 1
     if view.tap is None:
-        moves = _create(nic, view.name, bridge, now, keep=False)
+        moves = _create(nic, view.name, bridge, now, Life.PROCESS)
         opened = OpenQueues(Ref(view.name), nic.queues, multi)
         return Plan((*moves, Move(opened)) if multi else moves, _notes(nic, bridge))
-    adjusted = _adjust(nic, view, view.tap, bridge)
+    adjusted = _adjust(nic, view, view.tap, bridge, Life.PROCESS)
     _refuse_if_held(view.tap, view.holders, "start a second QEMU on it")
     opened = OpenQueues(Ref(view.name, view.tap.index), nic.queues, multi)
     return Plan((*adjusted.moves, Move(opened)), adjusted.notes)
@@ -103,7 +112,7 @@ def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
         Conflict: the link is no TAP, or a port of another bridge.
     """
     bridge = check_bridge(nic.bridge, view)
-    _check_mtu(nic, bridge)
+    check_mtu_fits(nic, bridge)
     tap = view.tap
     if tap is None:
         raise NotFound(
@@ -120,7 +129,7 @@ def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
     return Plan(_manage(nic, tap, bridge, now), _notes(nic, bridge))
 
 
-def plan_left(nic: Nic, view: NicView) -> Plan:
+def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
     """Return what a second look finds still to do after a plan was carried out.
 
     Raises:
@@ -134,7 +143,7 @@ def plan_left(nic: Nic, view: NicView) -> Plan:
             code="link-gone",
             remedy="another program may have removed it: see `ip monitor link`",
         )
-    return _adjust(nic, view, view.tap, bridge)
+    return _adjust(nic, view, view.tap, bridge, life, live=True)
 
 
 def check_bridge(name: str, view: NicView) -> Link:
@@ -156,7 +165,8 @@ def check_bridge(name: str, view: NicView) -> Link:
     return view.bridge
 
 
-def _check_mtu(nic: Nic, bridge: Link) -> None:
+def check_mtu_fits(nic: Nic, bridge: Link) -> None:
+    """Raise `InvalidInput` if the bridge would lose the NIC's longest packets."""
     if nic.mtu is not None and nic.mtu > bridge.mtu:
         raise InvalidInput(
             f"MTU {nic.mtu} is larger than the {bridge.mtu} of bridge {bridge.name!r}: "
@@ -166,7 +176,8 @@ def _check_mtu(nic: Nic, bridge: Link) -> None:
         )
 
 
-def _check_mac_free(nic: Nic, view: NicView) -> None:
+def check_mac_free(nic: Nic, view: NicView) -> None:
+    """Raise `Conflict` if another link carries the guest's MAC."""
     user = view.mac_user
     if user is None or (view.tap is not None and user.index == view.tap.index):
         return
@@ -194,7 +205,7 @@ def _notes(nic: Nic, bridge: Link) -> tuple[str, ...]:
 
 
 def _new_tag(nic: Nic, now: Moment, own: Own, life: Life) -> Tag:
-    kept = life is Life.KEPT
+    kept = life in (Life.KEPT, Life.DOMAIN)
     return Tag(
         vm=vm_in_tag(nic.vm),
         nic=nic.nic,
@@ -208,10 +219,10 @@ def _new_tag(nic: Nic, now: Moment, own: Own, life: Life) -> Tag:
     )
 
 
-def _create(nic: Nic, name: str, bridge: Link, now: Moment, *, keep: bool) -> tuple[Move, ...]:
+def _create(nic: Nic, name: str, bridge: Link, now: Moment, life: Life) -> tuple[Move, ...]:
     multi = nic.queues > 1
     link = Ref(name)
-    tag = _new_tag(nic, now, Own.MADE, Life.KEPT if keep else Life.PROCESS)
+    tag = _new_tag(nic, now, Own.MADE, life)
     building = format_tag(replace(tag, life=Life.BUILDING))
     # Undoing the first step takes the TAP away, and all the others with it.
     steps: list[Step] = []
@@ -228,14 +239,22 @@ def _create(nic: Nic, name: str, bridge: Link, now: Moment, *, keep: bool) -> tu
         SetAlias(link, format_tag(tag)),
         SetUp(link),
     ]
-    if keep:
+    if life is not Life.PROCESS:
         steps.append(Persist(link))
     first = Move(CreateTap(name, multi), DropTap(link, multi))
     return (first, *(Move(step) for step in steps))
 
 
-def _adjust(nic: Nic, view: NicView, tap: Link, bridge: Link) -> Plan:
+def _adjust(
+    nic: Nic, view: NicView, tap: Link, bridge: Link, life: Life, *, live: bool = False
+) -> Plan:
     tag, tun = _check_ours(nic, tap)
+    if tag.life is Life.DOMAIN and life is not Life.DOMAIN:
+        raise Conflict(
+            f"tap {tap.name!r} is that of a running libvirt domain",
+            code="tap-of-domain",
+            remedy=f"`vmnet attach {shorten(nic.vm)} --libvirt` changes it",
+        )
     if tun.multi_queue != (nic.queues > 1):
         made = "many queues" if tun.multi_queue else "one queue"
         raise Conflict(
@@ -244,11 +263,10 @@ def _adjust(nic: Nic, view: NicView, tap: Link, bridge: Link) -> Plan:
             code="queues-fixed",
             remedy="stop the VM, `vmnet detach` it, attach it again",
         )
-    keep = nic.owner is not None
-    if keep and tag.life is Life.PROCESS:
+    if life is not Life.PROCESS and tag.life is Life.PROCESS:
         _refuse_if_held(tap, view.holders, "keep it: it goes when that process ends")
     moves = [
-        *_move_master(tap, tag, view, bridge),
+        *_move_master(tap, tag, view, bridge, live=live),
         *_move_link(nic, tap, tag, view.holders, bridge),
         *_move_owner(nic, tap, tun, view.holders),
     ]
@@ -257,7 +275,7 @@ def _adjust(nic: Nic, view: NicView, tap: Link, bridge: Link) -> Plan:
         mac=nic.mac,
         queues=nic.queues,
         bridge=bridge.name,
-        life=Life.KEPT if keep or tag.life is Life.BUILDING else tag.life,
+        life=_life_after(tag, life),
     )
     link = Ref(tap.name, tap.index)
     if wished != tag:
@@ -265,6 +283,13 @@ def _adjust(nic: Nic, view: NicView, tap: Link, bridge: Link) -> Plan:
     if not tap.up:
         moves.append(Move(SetUp(link), SetUp(link, up=False)))
     return Plan(tuple(moves), _notes(nic, bridge))
+
+
+def _life_after(tag: Tag, wished: Life) -> Life:
+    """Return how long a TAP that is there is to stay: a shorter wish does not end a kept one."""
+    if wished is Life.PROCESS:
+        return Life.KEPT if tag.life is Life.BUILDING else tag.life
+    return tag.life if tag.life is Life.KEPT else wished
 
 
 def _check_ours(nic: Nic, tap: Link) -> tuple[Tag, TunFacts]:
@@ -287,7 +312,7 @@ def _check_ours(nic: Nic, tap: Link) -> tuple[Tag, TunFacts]:
     return tag, tap.tun
 
 
-def _move_master(tap: Link, tag: Tag, view: NicView, bridge: Link) -> list[Move]:
+def _move_master(tap: Link, tag: Tag, view: NicView, bridge: Link, *, live: bool) -> list[Move]:
     current = view.master
     if current is not None and current.index == bridge.index:
         return []
@@ -296,7 +321,8 @@ def _move_master(tap: Link, tag: Tag, view: NicView, bridge: Link) -> list[Move]
         return [Move(SetMaster(link, target), SetMaster(link, None))]
     if current.name != tag.bridge:
         raise stolen(tap, current, bridge.name)
-    _refuse_if_held(tap, view.holders, f"move it from {current.name!r} to {bridge.name!r}")
+    if not live:
+        _refuse_if_held(tap, view.holders, f"move it from {current.name!r} to {bridge.name!r}")
     return [Move(SetMaster(link, target), SetMaster(link, Ref(current.name, current.index)))]
 
 

@@ -23,7 +23,7 @@ from vmnet.model.host import Link
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, link_name
 from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.step import Plan
-from vmnet.model.tag import Own
+from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Policy, Verdict, decide
 from vmnet.plan.attach import plan_attach, plan_left, plan_manage, plan_run
 from vmnet.plan.detach import plan_detach, plan_unmanage
@@ -136,7 +136,7 @@ def attach(
             done = Attached(nic, name, mtu, plan, verdict, args)
             with Apply(netlink) as work:
                 if not dry_run:
-                    work.run(plan, lambda: _verify(netlink, name, nic))
+                    work.run(plan, lambda: verify(netlink, name, nic, Life.KEPT))
                 if tell is not None:
                     _tell(work, tell, done)
     return done
@@ -213,7 +213,7 @@ def _prepare_one(
         mtu = _mtu_of(nic, view.bridge, view.tap)
         args = None
         if not dry_run:
-            work.run(plan, lambda: _verify(netlink, name, nic))
+            work.run(plan, lambda: verify(netlink, name, nic, Life.PROCESS))
             tap_fds = work.take(name)
             launch.fds += tap_fds
             args = qemu.by_fds(nic, mtu, tap_fds, vhost_fds)
@@ -316,6 +316,7 @@ def _mtu_of(nic: Nic, bridge: Link | None, tap: Link | None) -> int:
     return tap.mtu if tap is not None else 1500
 
 
-def _verify(netlink: Netlink, name: str, nic: Nic) -> None:
+def verify(netlink: Netlink, name: str, nic: Nic, life: Life) -> None:
     """Look again: nothing may be left to do."""
-    complain(plan_left(nic, nic_view(netlink, name, nic, others=False)), f"tap {name!r}")
+    left = plan_left(nic, nic_view(netlink, name, nic, others=False), life)
+    complain(left, f"tap {name!r}")

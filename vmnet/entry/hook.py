@@ -1,0 +1,95 @@
+"""libvirt's qemu hook: `python -m vmnet.entry.hook DOMAIN OPERATION SUB EXTRA`, XML on stdin.
+
+Job: one operation of the hook, for a domain whose metadata has something of vmnet's.
+Leaves to others: the work (`vmnet.service.domains`); leaving early, the time limit, and which
+operations may fail at all (`hooks/libvirt-qemu`, the script that libvirt calls).
+Privilege: root, as libvirtd gives it.
+
+Standard output stays empty, but for the XML of a domain that arrives from elsewhere where the
+configuration renames its bridges. A refusal is one line on standard error, which libvirt shows to
+whoever asked for the start, perhaps on another host; so it names this one. All else goes to syslog.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import syslog
+from typing import TYPE_CHECKING, NoReturn
+
+from vmnet.entry import process, report, settings
+from vmnet.errors import InvalidInput, VmnetError
+
+if TYPE_CHECKING:
+    from vmnet.service.domains import Handled
+
+_SIZE_MAX = 4 << 20
+
+
+def handle(name: str, operation: str, xml: bytes) -> bytes | None:
+    """Carry out one operation; return the XML to go on with, if it is to be another.
+
+    Raises:
+        VmnetError: the operation is refused.
+    """
+    from vmnet.service import domains  # noqa: PLC0415 - `--check` needs no rtnetlink
+
+    config = settings.load()
+    mapped = None
+    match operation:
+        case "prepare":
+            done = domains.prepare(xml, config)
+        case "start":
+            done = domains.start(xml, config)
+        case "started":
+            done = domains.started(xml, config)
+        case "release":
+            done = domains.release(name)
+        case "migrate" | "restore":
+            done, mapped = domains.arrive(xml, config)
+        case _:
+            return None
+    _log(operation, done)
+    return mapped
+
+
+def _log(operation: str, done: Handled) -> None:
+    syslog.openlog("vmnet-hook", syslog.LOG_PID, syslog.LOG_DAEMON)
+    where = f"{report.safe(done.domain)} {operation}"
+    for note in done.notes:
+        syslog.syslog(syslog.LOG_INFO, f"{where}: {report.safe(note)}")
+    for warning in done.warnings:
+        syslog.syslog(syslog.LOG_WARNING, f"{where}: {report.safe(warning)}")
+
+
+def main() -> NoReturn:
+    """Run as libvirt's hook does."""
+    process.begin()
+    if sys.argv[1:] == ["--check"]:
+        from vmnet import __version__  # noqa: PLC0415
+
+        report.answer(f"vmnet {__version__}")
+        sys.exit(0)
+    try:
+        if len(sys.argv) != 5:
+            raise InvalidInput(
+                "this is called by libvirt's hook with four arguments",
+                code="bad-call",
+                remedy="`vmnet hook test DOMAIN.xml` shows what it would do",
+            )
+        name, operation = sys.argv[1:3]
+        xml = sys.stdin.buffer.read(_SIZE_MAX + 1) if sys.stdin is not None else b""
+        mapped = handle(name, operation, xml)
+        if mapped is not None:
+            report.answer_raw(mapped)
+    except VmnetError as error:
+        host = os.uname().nodename
+        report.note(
+            f"vmnet: {report.safe(error.message)} (on {host}); try: {report.safe(error.remedy)}"
+        )
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,325 @@
+"""A libvirt domain's NICs: what is wished for each, and what is missing.
+
+Job: join the domain's XML, the wishes in its metadata and the networks of this host; the plans for
+a TAP that vmnet makes for libvirt and for one that libvirt made.
+Leaves to others: reading XML (`vmnet.formats.domain`), the order of the hook's operations
+(`vmnet.service.domains`).
+Privilege: none.
+
+The host's networks are the ceiling: whoever may write a domain's metadata may name one of them and
+ask for less, never for another bridge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from vmnet.errors import Conflict, InvalidInput, NotFound, Unsupported, VmnetError
+from vmnet.model.domain import Domain, Interface, NicWish
+from vmnet.model.host import Link, NicView
+from vmnet.model.names import alt_name, check_link_name, mac_alt_name, shorten
+from vmnet.model.network import Network
+from vmnet.model.nic import Nic, check_mtu, check_queues
+from vmnet.model.step import (
+    AddAltname,
+    DropAltname,
+    DropTap,
+    Move,
+    Plan,
+    QuietIpv6,
+    Ref,
+    SetAlias,
+    SetMaster,
+    SetMtu,
+    SetUp,
+)
+from vmnet.model.tag import Life, Own, Tag, format_tag, vm_in_tag
+from vmnet.model.vhost import Finding, Policy, Reason
+from vmnet.plan.attach import Moment, check_bridge, check_mac_free, check_mtu_fits, plan_attach
+from vmnet.plan.refusals import held, not_a_tap
+
+#: Interface types whose TAP libvirt makes and puts into a Linux bridge.
+_BRIDGED = ("bridge", "network")
+#: libvirt opens the TAP itself, as root; so nobody else may.
+_LIBVIRT_UID = 0
+
+
+@dataclass(frozen=True)
+class DomainNic:
+    """One NIC that has a wish.
+
+    Attributes:
+        wish: what the metadata says.
+        interface: what the XML says.
+        nic: the wish with nothing left open.
+        made: vmnet makes the TAP; else libvirt does.
+        sources: where each setting comes from, by its name.
+    """
+
+    wish: NicWish
+    interface: Interface
+    nic: Nic
+    made: bool
+    sources: Mapping[str, str]
+
+
+def domain_nics(
+    domain: Domain, networks: Mapping[str, Network]
+) -> tuple[list[DomainNic], list[str]]:
+    """Return the NICs that have a wish, in the order of the XML, and notes about the others.
+
+    Args:
+        domain: the domain.
+        networks: for each wish, by its MAC, the network it is on.
+
+    Raises:
+        Conflict: the XML or the metadata goes beyond the network.
+        Unsupported: an interface with a wish is of a kind that vmnet cannot serve.
+        InvalidInput: a value that no TAP can have.
+    """
+    nics = []
+    notes = []
+    for interface in domain.interfaces:
+        wish = domain.wish(interface.mac)
+        if wish is None:
+            notes.append(
+                f"interface {interface.mac or '?'} ({interface.kind}) has no wish: left alone"
+            )
+            continue
+        nics.append(_joined(domain, interface, wish, networks[wish.mac]))
+    macs = {interface.mac for interface in domain.interfaces}
+    notes += [
+        f"the wish for {wish.mac} has no interface in the domain: nothing to do"
+        for wish in domain.wishes
+        if wish.mac not in macs
+    ]
+    return nics, notes
+
+
+def _joined(domain: Domain, interface: Interface, wish: NicWish, network: Network) -> DomainNic:
+    made = _is_made(interface)
+    try:
+        _check_ceiling(interface, wish, network, made=made)
+        if made or interface.target:
+            check_link_name(interface.target, "tap")
+        check_mtu(interface.mtu)
+        model = model_of(interface)
+        check_queues(interface.queues, model)
+    except VmnetError as error:
+        error.message = f"NIC {wish.nic} ({wish.mac}): {error.message}"
+        raise
+    nic = Nic(
+        vm=domain.name,
+        nic=wish.nic,
+        bridge=network.bridge,
+        mac=wish.mac,
+        mtu=interface.mtu or network.mtu,
+        queues=interface.queues,
+        vhost=wish.vhost or network.vhost,
+        model=model,
+        owner=_LIBVIRT_UID,
+    )
+    return DomainNic(wish, interface, nic, made, _sources(interface, wish, network))
+
+
+def _sources(interface: Interface, wish: NicWish, network: Network) -> dict[str, str]:
+    of_network = f"network {network.name!r} of the configuration"
+    mtu = of_network if network.mtu else f"bridge {network.bridge!r}"
+    return {
+        "network": "the domain's metadata" if wish.network else "the configuration's default",
+        "bridge": of_network,
+        "mac": "the domain's XML",
+        "mtu": "the domain's XML, <mtu size=>" if interface.mtu else mtu,
+        "queues": "the domain's XML, <driver queues=>" if interface.queues > 1 else "every NIC",
+        "vhost": "the domain's metadata" if wish.vhost else of_network,
+        "model": "the domain's XML, <model type=>" if interface.model else "libvirt's default",
+    }
+
+
+def _is_made(interface: Interface) -> bool:
+    if interface.kind == "ethernet":
+        if interface.managed:
+            raise Conflict(
+                "type='ethernet' without managed='no': libvirt would make the TAP, in no bridge",
+                code="not-managed-no",
+                remedy="write <target dev='...' managed='no'/>: `vmnet template` shows it",
+            )
+        return True
+    if interface.kind not in _BRIDGED or interface.virtualport:
+        kind = interface.kind + (f" with {interface.virtualport}" if interface.virtualport else "")
+        raise Unsupported(
+            f"vmnet cannot carry out a wish for an interface of type {shorten(kind)}",
+            code="interface-kind",
+            remedy="use type ethernet, bridge or network, or take the wish out of the metadata",
+        )
+    return False
+
+
+def _check_ceiling(interface: Interface, wish: NicWish, network: Network, *, made: bool) -> None:
+    if not made and interface.bridge not in ("", network.bridge):
+        raise Conflict(
+            f"the XML says bridge {shorten(interface.bridge)!r}, but network {network.name!r} of "
+            f"this host is on {network.bridge!r}",
+            code="beyond-network",
+            remedy="name the network's bridge in <source>, or another network in the metadata",
+        )
+    if network.mtu is not None and (interface.mtu or 0) > network.mtu:
+        raise Conflict(
+            f"MTU {interface.mtu} is over the {network.mtu} of network {network.name!r}",
+            code="beyond-network",
+            remedy=f"ask for at most {network.mtu} in <mtu size=>",
+        )
+    if wish.vhost is not None and not _narrower(wish.vhost, network.vhost):
+        raise Conflict(
+            f"vhost={wish.vhost} goes beyond vhost={network.vhost} of network {network.name!r}",
+            code="beyond-network",
+            remedy="leave vhost out of the metadata",
+        )
+
+
+def _narrower(wished: Policy, given: Policy) -> bool:
+    return given in (Policy.AUTO, Policy.PREFER) or wished is given
+
+
+def model_of(interface: Interface) -> str:
+    """Return QEMU's name for a device model of libvirt's, as far as the vhost decision asks."""
+    if interface.model.startswith("virtio"):
+        return "virtio-net-pci"
+    return interface.model or "rtl8139"
+
+
+def libvirt_vhost(domain: Domain, interface: Interface) -> Finding | None:
+    """Return why libvirt will not use vhost-net for this NIC, or None if it will try to.
+
+    Its rule (src/qemu/qemu_interface.c qemuInterfaceOpenVhostNet, 9.0): only for a domain of type
+    kvm, a virtio model, and a driver that is not `qemu`. A domain of another type starts without,
+    and without a word, even where the XML says driver name='vhost'.
+    """
+    if domain.kind != "kvm":
+        return Finding(
+            Reason.NOT_KVM,
+            f"libvirt uses vhost-net only for domains of type kvm, and this is {domain.kind!r}",
+            "define the domain with <domain type='kvm'>",
+        )
+    if interface.driver == "qemu":
+        return Finding(
+            Reason.DRIVER_QEMU,
+            "the XML says <driver name='qemu'>, so libvirt does not use vhost-net",
+            "write <driver name='vhost'>, or leave the name out",
+        )
+    return None
+
+
+def plan_prepare(nic: Nic, view: NicView, now: Moment) -> Plan:
+    """Return the steps that make a TAP before the domain starts; a leftover of its is made anew.
+
+    Raises:
+        As `plan_attach`; Busy also if a process holds the TAP.
+    """
+    tap = view.tap
+    tag = tap.tag if tap is not None else None
+    stale = tag is not None and tag.life is Life.DOMAIN and tag.is_for(nic.vm, nic.nic)
+    if tap is None or tap.tun is None or not stale:
+        return plan_attach(nic, view, now, life=Life.DOMAIN)
+    if tap.carrier or view.holders.known:
+        raise held(tap, view.holders, "make it anew for a domain that starts")
+    user = view.mac_user
+    if user is not None and user.index == tap.index:
+        user = None
+    drop = Move(DropTap(Ref(tap.name, tap.index), tap.tun.multi_queue))
+    fresh = replace(view, tap=None, master=None, mac_user=user)
+    made = plan_attach(nic, fresh, now, life=Life.DOMAIN)
+    return Plan((drop, *made.moves), made.notes)
+
+
+def plan_adopt(nic: Nic, view: NicView, now: Moment) -> Plan:
+    """Return the steps that make vmnet's settings hold on a TAP that libvirt made.
+
+    Raises:
+        NotFound: no such TAP or bridge.
+        Conflict: it is no TAP, or carries the tag of another NIC, or its MAC is in use.
+        InvalidInput: the MTU is larger than the bridge's.
+    """
+    bridge = check_bridge(nic.bridge, view)
+    check_mtu_fits(nic, bridge)
+    check_mac_free(nic, view)
+    tap = view.tap
+    if tap is None:
+        raise NotFound(
+            f"libvirt's tap {view.name!r} is not here",
+            code="tap-missing",
+            remedy="`ip -br link` lists the links; libvirtd may be in another network namespace",
+        )
+    if not tap.is_tap:
+        raise not_a_tap(tap)
+    tag = _adoptable(nic, tap)
+    wished = _managed_tag(nic, tag, now)
+    moves = []
+    link = Ref(tap.name, tap.index)
+    if tag != wished:
+        moves.append(Move(SetAlias(link, format_tag(wished)), SetAlias(link, tap.alias)))
+    if tag is None:
+        moves.append(Move(QuietIpv6(link)))
+    if nic.mtu is not None and tap.mtu != nic.mtu:
+        moves.append(Move(SetMtu(link, nic.mtu), SetMtu(link, tap.mtu)))
+    moves += [
+        Move(AddAltname(link, name), DropAltname(link, name))
+        for name in (alt_name(nic.vm, nic.nic), mac_alt_name(nic.mac))
+        if name not in tap.altnames
+    ]
+    if tap.master != bridge.index:
+        old = Ref(view.master.name, view.master.index) if view.master else None
+        target = Ref(bridge.name, bridge.index)
+        moves.append(Move(SetMaster(link, target), SetMaster(link, old)))
+    if not tap.up:
+        moves.append(Move(SetUp(link), SetUp(link, up=False)))
+    return Plan(tuple(moves))
+
+
+def _adoptable(nic: Nic, tap: Link) -> Tag | None:
+    tag = tap.tag
+    mine = tag is not None and tag.is_for(nic.vm, nic.nic) and tag.own is Own.MANAGED
+    if mine or not tap.alias:
+        return tag
+    whose = f"VM {tag.vm_name!r}, NIC {tag.nic}" if tag else f"somebody else ({tap.alias[:60]!r})"
+    raise Conflict(
+        f"tap {tap.name!r} carries the mark of {whose}",
+        code="tap-foreign",
+        remedy=f"if that is wrong: `ip link set {tap.name} alias ''`",
+    )
+
+
+def _managed_tag(nic: Nic, tag: Tag | None, now: Moment) -> Tag:
+    return Tag(
+        vm=vm_in_tag(nic.vm),
+        nic=nic.nic,
+        generation=tag.generation if tag else now.generation,
+        own=Own.MANAGED,
+        life=Life.PROCESS,
+        mac=nic.mac,
+        queues=nic.queues,
+        bridge=nic.bridge,
+    )
+
+
+def check_arrived(interface: Interface, nic: Nic) -> None:
+    """Raise if libvirt's network turned out to be on another bridge than vmnet's network.
+
+    Raises:
+        Conflict: it is.
+        InvalidInput: libvirt did not say which TAP it made.
+    """
+    if interface.bridge not in ("", nic.bridge):
+        raise Conflict(
+            f"NIC {nic.nic} ({nic.mac}): libvirt's network {shorten(interface.network)!r} is on "
+            f"bridge {shorten(interface.bridge)!r}, vmnet's on {nic.bridge!r}",
+            code="beyond-network",
+            remedy="name a network in the metadata that is on the same bridge",
+        )
+    if not interface.target:
+        raise InvalidInput(
+            f"NIC {nic.nic} ({nic.mac}): the XML names no TAP",
+            code="bad-domain-xml",
+            remedy="give the XML of a running domain",
+        )

@@ -1,0 +1,284 @@
+"""A libvirt domain's NICs, as libvirt's hook asks for them.
+
+Job: one verb for each operation of the hook: `prepare`, `start`, `started`, `release`, and `arrive`
+for `migrate` and `restore`. Each does all or nothing.
+Leaves to others: what is wished (`vmnet.plan.domain`), what is said (`vmnet.entry.hook`).
+Privilege: root, as libvirtd has it.
+
+Nothing here calls libvirt, which waits for the hook: it has told all it will in the XML.
+
+Order of the operations (libvirt's hooks page; what each XML holds was tried on 9.0): `prepare`
+before anything is made; `start` when libvirt has made its TAPs and QEMU does not run yet; `started`
+when it does; `stopped` and `release` after it, also when one of the others failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vmnet.errors import Busy, InvalidInput, VhostUnavailable, VmnetError
+from vmnet.formats.config import Config
+from vmnet.formats.domain import map_bridges, parse_domain
+from vmnet.kernel import devices
+from vmnet.kernel.apply import Apply
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.locks import WAIT_SECONDS
+from vmnet.kernel.observe import holders_of, nic_view, place_view
+from vmnet.model.domain import Domain
+from vmnet.model.network import Network
+from vmnet.model.step import Plan
+from vmnet.model.tag import Life
+from vmnet.model.vhost import Policy, Verdict, decide, is_virtio, needs_look
+from vmnet.plan.attach import check_bridge, check_mtu_fits, plan_attach
+from vmnet.plan.detach import plan_detach
+from vmnet.plan.domain import (
+    DomainNic,
+    check_arrived,
+    domain_nics,
+    libvirt_vhost,
+    plan_adopt,
+    plan_prepare,
+)
+from vmnet.service.base import changing, complain, locked_for, moment, raise_all, tagged, vm_lock
+
+
+@dataclass
+class Handled:
+    """What came of one operation.
+
+    Attributes:
+        domain: its name.
+        plans: what was done for each NIC, or would be, by its TAP's name.
+        verdicts: who is to move each NIC's packets, by its number; only where that was decided.
+        notes: what the log should say, one line each.
+        warnings: the same, where something that was asked for is not so.
+    """
+
+    domain: str
+    plans: dict[str, Plan] = field(default_factory=dict)
+    verdicts: dict[int, Verdict] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def look(domain: Domain, config: Config) -> tuple[list[DomainNic], list[str]]:
+    """Return a domain's NICs as this host's configuration lets them be, and notes.
+
+    Raises:
+        VmnetError: a wish is beyond what the configuration has.
+    """
+    networks = {wish.mac: network_of(wish.network, config) for wish in domain.wishes}
+    return domain_nics(domain, networks)
+
+
+def network_of(name: str | None, config: Config) -> Network:
+    """Return the network of a wish.
+
+    Raises:
+        NotFound: there is none of that name.
+        InvalidInput: none is named, and there is no default.
+    """
+    wanted = name or config.default
+    if wanted is None:
+        raise InvalidInput(
+            f"the wish names no network, and {config.source} has no default",
+            code="no-network",
+            remedy='name one in the metadata (network="lan"), or set default = "..." there',
+        )
+    return config.network(wanted)
+
+
+def prepare(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
+    """Make the TAPs of a domain that is about to start, and refuse what could not work.
+
+    Raises:
+        VmnetError: the domain is not to start; nothing was changed.
+    """
+    domain = parse_domain(xml)
+    nics, notes = look(domain, config)
+    done = Handled(domain.name, notes=notes)
+    for each in nics:
+        _judge(domain, each, done)
+    lock = vm_lock(domain.name)
+    with changing(lock, wait=WAIT_SECONDS, dry_run=dry_run) as netlink, Apply(netlink) as work:
+        targets = {each.interface.target for each in nics if each.made}
+        for plan in _stale(netlink, domain.name, targets, done):
+            if not dry_run:
+                work.run(plan)
+        for each in nics:
+            _prepare_one(netlink, work, each, done, dry_run=dry_run)
+    return done
+
+
+def _judge(domain: Domain, each: DomainNic, done: Handled) -> None:
+    """Decide on vhost as libvirt will, and note it."""
+    nic = each.nic
+    finding = None
+    if needs_look(nic.vhost, nic.model):
+        finding = libvirt_vhost(domain, each.interface) or devices.try_vhost(nic.queues)
+    verdict = decide(nic.vhost, nic.model, finding)
+    done.verdicts[nic.nic] = verdict
+    if verdict.warning:
+        done.warnings.append(
+            f"NIC {nic.nic}: vhost-net was asked for and will not be used: {verdict.detail}; "
+            f"try: {verdict.remedy}"
+        )
+
+
+def _stale(netlink: Netlink, vm: str, targets: set[str], done: Handled) -> list[Plan]:
+    """Return the plans that remove what an earlier run of the domain left under other names."""
+    plans = []
+    for link, tag in tagged(netlink, vm):
+        if tag.life is not Life.DOMAIN or link.name in targets:
+            continue
+        try:
+            plans.append(plan_detach(link, holders_of(link), force=False))
+        except Busy as error:
+            done.warnings.append(f"left alone: {error.message}")
+    return plans
+
+
+def _prepare_one(
+    netlink: Netlink, work: Apply, each: DomainNic, done: Handled, *, dry_run: bool
+) -> None:
+    nic, name = each.nic, each.interface.target
+    with locked_for(f"bridge:{nic.bridge}", wait=WAIT_SECONDS, dry_run=dry_run):
+        if not each.made:
+            # The TAP that libvirt makes is not there yet; its bridge has to be.
+            check_mtu_fits(nic, check_bridge(nic.bridge, place_view(netlink, nic)))
+            return
+        view = nic_view(netlink, name, nic)
+        plan = plan_prepare(nic, view, moment())
+        done.plans[name] = plan
+        if not dry_run:
+            work.run(plan, lambda: _complain(netlink, each))
+
+
+def start(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
+    """Make vmnet's settings hold on all TAPs of a domain whose QEMU does not run yet.
+
+    Raises:
+        VmnetError: the domain is not to start; nothing was changed.
+    """
+    domain = parse_domain(xml)
+    nics, notes = look(domain, config)
+    done = Handled(domain.name, notes=notes)
+    for each in nics:
+        check_arrived(each.interface, each.nic)
+    lock = vm_lock(domain.name)
+    with changing(lock, wait=WAIT_SECONDS, dry_run=dry_run) as netlink, Apply(netlink) as work:
+        for each in nics:
+            plan = keep_one(netlink, work, each, dry_run=dry_run)
+            done.plans[each.interface.target] = plan
+    return done
+
+
+def keep_one(netlink: Netlink, work: Apply, each: DomainNic, *, dry_run: bool) -> Plan:
+    """Bring one NIC of a running domain to what is wished, under the lock of its bridge."""
+    with locked_for(f"bridge:{each.nic.bridge}", wait=WAIT_SECONDS, dry_run=dry_run):
+        plan = _plan_kept(netlink, each)
+        if not dry_run:
+            work.run(plan, lambda: _complain(netlink, each))
+        return plan
+
+
+def _plan_kept(netlink: Netlink, each: DomainNic) -> Plan:
+    view = nic_view(netlink, each.interface.target, each.nic)
+    if each.made:
+        return plan_attach(each.nic, view, moment(), life=Life.DOMAIN, live=True)
+    return plan_adopt(each.nic, view, moment())
+
+
+def _complain(netlink: Netlink, each: DomainNic) -> None:
+    """Look again: nothing may be left to do."""
+    complain(_plan_kept(netlink, each), f"tap {each.interface.target!r}")
+
+
+def started(xml: bytes, config: Config) -> Handled:
+    """Look whether a domain that runs has got what was wished, vhost-net included.
+
+    Raises:
+        VhostUnavailable: vhost-net was required, and QEMU has not got it.
+        VmnetError: a TAP is not as it was set up.
+    """
+    domain = parse_domain(xml)
+    nics, notes = look(domain, config)
+    done = Handled(domain.name, notes=notes)
+    with changing(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=True) as netlink:
+        for each in nics:
+            _complain(netlink, each)
+        prove_vhost(netlink, nics, done)
+    return done
+
+
+def prove_vhost(netlink: Netlink, nics: list[DomainNic], done: Handled) -> None:
+    """Count the vhost-net descriptors of a domain's QEMU, one for each queue that wants one.
+
+    Raises:
+        VhostUnavailable: some are required, and there are fewer.
+    """
+    eager = (Policy.REQUIRE, Policy.PREFER)
+    wanting = [n for n in nics if n.nic.vhost in eager and is_virtio(n.nic.model)]
+    if not wanting:
+        return
+    wanted = sum(each.nic.queues for each in wanting)
+    tap = netlink.link(wanting[0].interface.target)
+    found = max((holder.vhost_fds for holder in holders_of(tap).known), default=0)
+    if found >= wanted:
+        done.notes.append(f"QEMU has {found} vhost-net descriptors, {wanted} were asked for")
+        return
+    message = f"QEMU has {found} vhost-net descriptors, {wanted} were asked for"
+    remedy = "the log of libvirtd may say why it could not open /dev/vhost-net"
+    if any(each.nic.vhost is Policy.REQUIRE for each in wanting):
+        raise VhostUnavailable(message, code="vhost-missing", remedy=remedy)
+    done.warnings.append(f"{message}; {remedy}")
+
+
+def release(vm: str) -> Handled:
+    """Remove the TAPs that were made for a domain which does not run any more.
+
+    Goes on past failures, and needs no XML: the kernel knows the TAPs.
+
+    Raises:
+        VmnetError: the failure, or `SeveralErrors`; the rest has been taken away.
+    """
+    done = Handled(vm)
+    errors: list[VmnetError] = []
+    with changing(vm_lock(vm), wait=WAIT_SECONDS, dry_run=False) as netlink:
+        for link, tag in tagged(netlink, vm):
+            if tag.life is not Life.DOMAIN:
+                continue
+            try:
+                with Apply(netlink) as work:
+                    plan = plan_detach(link, holders_of(link), force=False)
+                    work.run(plan)
+                    done.plans[link.name] = plan
+            except VmnetError as error:
+                errors.append(error)
+    raise_all(errors)
+    return done
+
+
+def arrive(xml: bytes, config: Config) -> tuple[Handled, bytes | None]:
+    """Look at a domain that comes from elsewhere: a migration, or a saved one.
+
+    Nothing is made: after `migrate` there may be no other operation. What cannot work here is
+    refused now, when that costs nothing.
+
+    Returns:
+        What was seen, and the XML with this host's bridges if the configuration maps any.
+
+    Raises:
+        VmnetError: the domain cannot run here as it is wished.
+    """
+    mapped = map_bridges(xml, config.bridges) if config.bridges else None
+    domain = parse_domain(mapped or xml)
+    nics, notes = look(domain, config)
+    done = Handled(domain.name, notes=notes)
+    for each in nics:
+        _judge(domain, each, done)
+    with changing(vm_lock(domain.name), wait=0, dry_run=True) as netlink:
+        for each in nics:
+            view = place_view(netlink, each.nic)
+            check_mtu_fits(each.nic, check_bridge(each.nic.bridge, view))
+    return done, mapped
