@@ -18,6 +18,7 @@ The tree; a number is the command's exit status:
      +-- KernelError ............ 10  the kernel refused a step; `errno` says with what
      +-- VerificationError ...... 11  done, but the kernel shows something else
      +-- SeveralErrors .......... 12  more than one; each is in `errors`
+     +-- PeerError .............. 13  libvirt or QEMU refused what it was asked
 
 A command that could not become QEMU exits with 127 (no such program) or 126 (cannot be run), as a
 shell does, and one ended by a signal ends by that signal.
@@ -139,6 +140,12 @@ class SeveralErrors(VmnetError):
             remedy="; ".join(dict.fromkeys(error.remedy for error in errors)),
         )
         self.errors = errors
+
+
+class PeerError(VmnetError):
+    """Another program, libvirt or a QEMU, refused what it was asked; its words are in `message`."""
+
+    exit_code = 13
 
 
 class Interrupted(VmnetError):

@@ -60,6 +60,7 @@ def test_each_library_has_one_home() -> None:
     assert {library: importers(library) for library in rooms.OWNERS} == {
         library: {home} for library, home in rooms.OWNERS.items()
     }
+    assert importers("typer") == rooms.TYPER_DOORS
 
 
 def test_printing_ending_and_ioctl_each_have_one_home() -> None:

@@ -1,20 +1,48 @@
 """The command `vmnet`.
 
-Job: options in, service called, answer out, exit code. The one file that imports typer.
-Leaves to others: everything else; commands import what they use when they run, so that `--help`
-and completion do not pay for rtnetlink.
+Job: options in, service called, answer out, exit code.
+Leaves to others: options that several commands have (`vmnet.entry.options`), everything else;
+commands import what they use when they run, so that `--help` and completion do not pay for
+rtnetlink.
 Privilege: that of what is called.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from vmnet import __version__
-from vmnet.entry import files, process, report
+from vmnet.entry import files, options, process, report
+from vmnet.entry.hostcli import bridge_app, config_app
+from vmnet.entry.options import (
+    DEFAULT_MODEL,
+    WAIT,
+    Bridge,
+    By,
+    DryRun,
+    Force,
+    Json,
+    Libvirt,
+    Live,
+    Mac,
+    Model,
+    Mtu,
+    NeedVhost,
+    Network,
+    NicNumber,
+    NoVhost,
+    Owner,
+    Persistent,
+    Plain,
+    Queues,
+    Vhost,
+    Vm,
+    Wait,
+    state,
+)
 from vmnet.errors import VmnetError
 
 app = typer.Typer(
@@ -25,48 +53,10 @@ app = typer.Typer(
     help="Network for QEMU/KVM virtual machines: TAPs, bridges, vhost-net.",
     epilog="Exit status: 0 done, 2 wrong call, 3 configuration, 4 not found, 5 conflict, 6 in use, "
     "7 not permitted, 8 not supported here, 9 vhost-net required and absent, 10 kernel error, "
-    "11 not as wished afterwards, 12 several errors, 1 anything else.",
+    "11 not as wished afterwards, 12 several errors, 13 libvirt or QEMU refused, 1 anything else.",
 )
-bridge_app = typer.Typer(no_args_is_help=True, help="Make and delete bridges of vmnet's own.")
-config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
 app.add_typer(bridge_app, name="bridge")
 app.add_typer(config_app, name="config")
-
-_state: dict[str, Any] = {"config": None, "json": False}
-
-Vm = Annotated[
-    str, typer.Argument(metavar="VM", help="The VM's name; any name that libvirt accepts.")
-]
-NicNumber = Annotated[int, typer.Option("--nic", metavar="N", help="Which NIC of the VM, from 0.")]
-Bridge = Annotated[str | None, typer.Option(metavar="NAME", help="Bridge to plug into.")]
-Network = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Network of the configuration to use.")
-]
-Queues = Annotated[
-    int | None, typer.Option(metavar="N", help="Queue pairs, 1 to 256; at most the VM's CPUs.")
-]
-Mac = Annotated[
-    str | None, typer.Option(metavar="MAC", help="The guest's MAC; left out, a stable one.")
-]
-Mtu = Annotated[
-    int | None, typer.Option(metavar="BYTES", help="MTU in bytes; left out, the bridge's.")
-]
-Owner = Annotated[
-    str | None, typer.Option(metavar="USER", help="User QEMU will run as; left out, this one.")
-]
-Model = Annotated[str, typer.Option(metavar="MODEL", help="QEMU device model.")]
-Vhost = Annotated[bool, typer.Option("--vhost", help="Use vhost-net; warn if it cannot be had.")]
-NoVhost = Annotated[bool, typer.Option("--no-vhost", help="Do not use vhost-net.")]
-NeedVhost = Annotated[bool, typer.Option("--require-vhost", help="Fail without vhost-net.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the steps, change nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
-Force = Annotated[bool, typer.Option("--force", help="Also what is in use; says what breaks.")]
-Wait = Annotated[
-    float, typer.Option(metavar="SECONDS", help="How long to wait for another vmnet.", min=0)
-]
-
-_DEFAULT_MODEL = "virtio-net-pci"
-_WAIT = 10.0
 
 
 @app.callback(invoke_without_command=True)
@@ -85,7 +75,7 @@ def _root(
         bool, typer.Option("--hooks-dir", help="Print where qemu-ifup and qemu-ifdown are.")
     ] = False,
 ) -> None:
-    _state["config"] = config
+    state["config"] = config
     if version:
         report.answer(f"vmnet {__version__}")
         raise typer.Exit
@@ -107,32 +97,44 @@ def attach(
     mac: Mac = None,
     mtu: Mtu = None,
     owner: Owner = None,
-    model: Model = _DEFAULT_MODEL,
+    model: Model = DEFAULT_MODEL,
     vhost: Vhost = False,
     no_vhost: NoVhost = False,
     require_vhost: NeedVhost = False,
+    libvirt: Libvirt = None,
+    plain: Plain = False,
+    live: Live = False,
+    config: Persistent = False,
+    by: By = "vmnet",
     dry_run: DryRun = False,
     json: Json = False,
-    wait: Wait = _WAIT,
+    wait: Wait = WAIT,
 ) -> None:
-    """Make the NIC of a VM ready before QEMU starts.
+    """Make the NIC of a VM ready before QEMU starts, or plug one into a libvirt domain.
 
     Makes a TAP that stays until `vmnet detach`, plugs it into the bridge, decides whether vhost-net
     can be used, and prints the arguments to start QEMU with. Twice is the same as once; what is not
     asked for stays as it is.
 
+    Of a libvirt domain it writes the wish into the metadata and adds the interface, to the running
+    domain, to its definition, or to both as there are. Where libvirt is, give --plain for a name
+    that is neither a domain nor attached already.
+
     \b
     Examples:
       vmnet attach vm1 --bridge br0 --vhost
       qemu-system-x86_64 -m 1G disk.img $(vmnet attach vm1 --queues 2)
+      vmnet attach vm1 --libvirt --network lan --vhost --queues 4
     """
     from vmnet.entry import verbs
     from vmnet.model.nic import Wish
 
-    _state["json"] = json
+    state["json"] = json
     policy = verbs.policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
     wish = Wish(vm, nic, bridge, network, mac, mtu, queues, policy, model)
-    verbs.attach(wish, owner, verbs.How(_config(), dry_run=dry_run, wait=wait, as_json=json))
+    how = verbs.How(options.config(), dry_run=dry_run, wait=wait, as_json=json)
+    target = verbs.Target(libvirt, plain=plain, live=live, config=config, by=by)
+    verbs.attach(wish, owner, target, how)
 
 
 @app.command()
@@ -145,7 +147,12 @@ def plan(
     mac: Mac = None,
     mtu: Mtu = None,
     owner: Owner = None,
-    model: Model = _DEFAULT_MODEL,
+    model: Model = DEFAULT_MODEL,
+    libvirt: Libvirt = None,
+    plain: Plain = False,
+    live: Live = False,
+    config: Persistent = False,
+    by: By = "vmnet",
     json: Json = False,
 ) -> None:
     """Print what `vmnet attach` would do, as lines for sh.
@@ -159,9 +166,11 @@ def plan(
     from vmnet.entry import verbs
     from vmnet.model.nic import Wish
 
-    _state["json"] = json
+    state["json"] = json
     wish = Wish(vm, nic, bridge, network, mac, mtu, queues, None, model)
-    verbs.attach(wish, owner, verbs.How(_config(), dry_run=True, wait=0, as_json=json))
+    how = verbs.How(options.config(), dry_run=True, wait=0, as_json=json)
+    target = verbs.Target(libvirt, plain=plain, live=live, config=config, by=by)
+    verbs.attach(wish, owner, target, how)
 
 
 @app.command()
@@ -171,25 +180,31 @@ def detach(
         int | None, typer.Option(metavar="N", help="Only this NIC; left out, all.")
     ] = None,
     force: Force = False,
+    libvirt: Libvirt = None,
+    plain: Plain = False,
+    live: Live = False,
+    config: Persistent = False,
     dry_run: DryRun = False,
     json: Json = False,
-    wait: Wait = _WAIT,
+    wait: Wait = WAIT,
 ) -> None:
     """Take away all that was made for a VM, and nothing else.
 
-    Refuses while a process holds the TAP. Twice is fine.
+    Refuses while a process holds the TAP. Twice is fine. Of a libvirt domain it unplugs the NICs
+    that have a wish, waits until the guest has let go, and takes the wish away.
 
     \b
     Examples:
       vmnet detach vm1
       vmnet detach vm1 --nic 1
+      vmnet detach vm1 --libvirt --nic 1 --live
     """
-    from vmnet import service
-    from vmnet.entry import say
+    from vmnet.entry import verbs
 
-    _state["json"] = json
-    done = service.detach(vm, nic, force=force, dry_run=dry_run, wait=wait)
-    say.detached(vm, done, dry_run=dry_run, as_json=json)
+    state["json"] = json
+    how = verbs.How(options.config(), dry_run=dry_run, wait=wait, as_json=json)
+    target = verbs.Target(libvirt, plain=plain, live=live, config=config)
+    verbs.detach(vm, nic, target, how, force=force)
 
 
 @app.command()
@@ -209,7 +224,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", help="Do not say what was chosen.")] = False,
     dry_run: DryRun = False,
     json: Annotated[bool, typer.Option("--json", help="With --dry-run: answer in JSON.")] = False,
-    wait: Wait = _WAIT,
+    wait: Wait = WAIT,
 ) -> None:
     """Start QEMU with its NICs.
 
@@ -227,10 +242,10 @@ def run(
     """
     from vmnet.entry import verbs
 
-    _state["json"] = json
+    state["json"] = json
     policy = verbs.policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
     wishes = verbs.wishes(vm, nic or [""], policy)
-    how = verbs.How(_config(), dry_run=dry_run, wait=wait, as_json=json)
+    how = verbs.How(options.config(), dry_run=dry_run, wait=wait, as_json=json)
     verbs.run(wishes, command, user, how, quiet=quiet)
 
 
@@ -249,7 +264,7 @@ def list_(
     from vmnet import look
     from vmnet.entry import say
 
-    _state["json"] = json
+    state["json"] = json
     say.rows(look.list_nics(vm), as_json=json)
 
 
@@ -270,7 +285,7 @@ def who(
     from vmnet import look
     from vmnet.entry import say
 
-    _state["json"] = json
+    state["json"] = json
     say.holding(look.who(tap), as_json=json)
 
 
@@ -297,7 +312,7 @@ def gc(
     """
     from vmnet.entry import verbs
 
-    _state["json"] = json
+    state["json"] = json
     verbs.collect(idle, dry_run=dry_run, as_json=json)
 
 
@@ -315,85 +330,20 @@ def probe(json: Json = False) -> None:
     from vmnet import probe as proving
     from vmnet.entry import say
 
-    _state["json"] = json
+    state["json"] = json
     results = proving.prove()
     say.checks(results, as_json=json)
     if any(check.outcome == "broken" for check in results):
         raise typer.Exit(1)
 
 
-@bridge_app.command("create")
-def bridge_create(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The bridge's name, at most 15 bytes.")
-    ],
-    mtu: Mtu = None,
-    dry_run: DryRun = False,
-    json: Json = False,
-    wait: Wait = _WAIT,
-) -> None:
-    """Make a bridge: an address of its own, STP off, silent in IPv6, up.
-
-    \b
-    Examples:
-      vmnet bridge create br0
-    """
-    from vmnet import service
-    from vmnet.entry import say
-
-    _state["json"] = json
-    done = service.create_bridge(name, mtu=mtu, dry_run=dry_run, wait=wait)
-    say.bridge(name, done, "made", dry_run=dry_run, as_json=json)
-
-
-@bridge_app.command("delete")
-def bridge_delete(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The bridge's name.")],
-    force: Force = False,
-    dry_run: DryRun = False,
-    json: Json = False,
-    wait: Wait = _WAIT,
-) -> None:
-    """Delete a bridge that vmnet made and nothing uses.
-
-    \b
-    Examples:
-      vmnet bridge delete br0
-    """
-    from vmnet import service
-    from vmnet.entry import say
-
-    _state["json"] = json
-    done = service.delete_bridge(name, force=force, dry_run=dry_run, wait=wait)
-    say.bridge(name, done, "deleted", dry_run=dry_run, as_json=json)
-
-
-@config_app.command("check")
-def config_check(json: Json = False) -> None:
-    """Read the configuration and say what is in it, or what is wrong.
-
-    \b
-    Examples:
-      vmnet config check
-    """
-    from vmnet.entry import say
-
-    _state["json"] = json
-    say.config(_config(), as_json=json)
-
-
-def _config() -> Any:
-    from vmnet.entry.settings import load
-
-    return load(_state["config"])
-
-
 def main() -> NoReturn:
     """Run the command line and exit."""
     process.begin()
+    sys.argv[1:] = options.spelled(sys.argv[1:])
     try:
         app()
     except VmnetError as error:
-        report.failure(error, as_json=_state["json"])
+        report.failure(error, as_json=state["json"])
         sys.exit(error.exit_code)
     sys.exit(0)

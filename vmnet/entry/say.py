@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from vmnet.model.host import Holder
     from vmnet.model.step import Plan
     from vmnet.model.tag import Tag
+    from vmnet.model.vhost import Verdict
     from vmnet.plan.gc import Fate
     from vmnet.probe import Check
     from vmnet.service import Attached, Detached, Launch
+    from vmnet.service.live import Plugged, Unplugged
 
 
 def attached(done: Attached, *, dry_run: bool, as_json: bool) -> None:
@@ -50,11 +52,75 @@ def reasons(done: Attached) -> None:
         f"{report.safe(nic.vm)} nic {nic.nic}: tap {done.tap} on bridge {nic.bridge}, "
         f"mtu {done.mtu}, {queues}, mac {nic.mac}"
     )
+    _data_path(verdict)
+    _notes(done.plan.notes)
+
+
+def _data_path(verdict: Verdict) -> None:
     path = report.styled(verdict.path.value, "good" if verdict.vhost else "warn", sys.stderr)
     report.note(f"data path: {path} ({verdict.reason.value}: {report.safe(verdict.detail)})")
     if verdict.warning:
         report.note(f"warning: vhost-net was asked for and is not used; try: {verdict.remedy}")
+
+
+def plugged(done: Plugged, *, dry_run: bool, as_json: bool) -> None:
+    """Answer `attach` of a libvirt domain."""
+    nic = done.nic
+    where = [each.value for each in done.where]
+    if as_json:
+        libvirt = {"uri": done.uri, "where": where}
+        report.answer_json(
+            {
+                "vm": nic.vm,
+                "dry_run": dry_run,
+                "libvirt": libvirt,
+                "nic": nic.nic,
+                "tap": done.tap or None,
+                "bridge": nic.bridge,
+                "mac": nic.mac,
+                "mtu": nic.mtu,
+                "queues": nic.queues,
+                "model": nic.model,
+                "data_path": _path_data(done.verdict),
+                **_plan_data(done.plan),
+            }
+        )
+        return
+    queues = "1 queue" if nic.queues == 1 else f"{nic.queues} queues"
+    report.note(f"{report.safe(nic.vm)}: domain of {report.safe(done.uri)}, {' and '.join(where)}")
+    tap = f"tap {report.safe(done.tap)}" if done.tap else "libvirt's tap"
+    report.note(f"nic {nic.nic}: {tap} on bridge {nic.bridge}, {queues}, mac {nic.mac}")
+    _data_path(done.verdict)
     _notes(done.plan.notes)
+    if dry_run:
+        _lines(done.plan)
+    elif not done.plan.moves:
+        report.note("nothing to do")
+
+
+def unplugged(vm: str, done: Sequence[Unplugged], *, dry_run: bool, as_json: bool) -> None:
+    """Answer `detach` of a libvirt domain."""
+    if as_json:
+        nics = [
+            {
+                "nic": d.nic,
+                "mac": d.mac,
+                "libvirt": {"uri": d.uri, "where": [each.value for each in d.where]},
+                **_plan_data(d.plan),
+            }
+            for d in done
+        ]
+        report.answer_json({"vm": vm, "dry_run": dry_run, "nics": nics})
+        return
+    for each in done:
+        where = " and ".join(place.value for place in each.where)
+        if dry_run:
+            _lines(each.plan)
+        else:
+            text = f"nic {each.nic} ({each.mac}): removed from {where} of {report.safe(each.uri)}"
+            report.note(f"{report.safe(vm)} {text}")
+    if not done:
+        report.note(f"no NIC of {report.safe(vm)} has a wish of vmnet's")
 
 
 def launch(vm: str, prepared: Launch, command: list[str], *, as_json: bool) -> None:
@@ -288,12 +354,6 @@ def _plan_data(plan: Plan) -> dict[str, Any]:
 
 def _attached_data(done: Attached) -> dict[str, Any]:
     nic, verdict, args = done.nic, done.verdict, done.args
-    path = {
-        "path": verdict.path.value,
-        "reason": verdict.reason.value,
-        "detail": verdict.detail,
-        "remedy": verdict.remedy or None,
-    }
     qemu = (
         None
         if args is None
@@ -309,7 +369,16 @@ def _attached_data(done: Attached) -> dict[str, Any]:
         "queues": nic.queues,
         "owner": nic.owner,
         "model": nic.model,
-        "data_path": path,
+        "data_path": _path_data(verdict),
         "qemu": qemu,
         **_plan_data(done.plan),
+    }
+
+
+def _path_data(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "path": verdict.path.value,
+        "reason": verdict.reason.value,
+        "detail": verdict.detail,
+        "remedy": verdict.remedy or None,
     }

@@ -75,8 +75,56 @@ def seconds(text: str) -> int:
     return int(number) * _UNITS[unit]
 
 
-def attach(wish: Wish, owner: str | None, how: How) -> None:
+@dataclass(frozen=True)
+class Target:
+    """What the VM's name is to mean.
+
+    Attributes:
+        libvirt: a libvirt's URI, empty for this host's own; None if not given.
+        plain: not a libvirt domain.
+        live: of a domain, the running one.
+        config: of a domain, what it starts with next.
+        by: who makes a domain's TAP: `vmnet` or `libvirt`.
+    """
+
+    libvirt: str | None
+    plain: bool
+    live: bool
+    config: bool
+    by: str = "vmnet"
+
+    def is_domain(self, vm: str) -> bool:
+        """Say whether it means a domain of libvirt's; asks libvirt where it has to.
+
+        Raises:
+            InvalidInput: the options contradict each other.
+            VmnetError: the name has no meaning, or two.
+        """
+        if self.by not in ("vmnet", "libvirt"):
+            raise InvalidInput(
+                f"--by {self.by[:40]!r} is neither vmnet nor libvirt",
+                code="bad-by",
+                remedy="leave --by out: then vmnet makes the TAP",
+            )
+        for_domain = self.live or self.config or self.by != "vmnet" or self.libvirt is not None
+        if self.plain and for_domain:
+            raise InvalidInput(
+                "--plain excludes --libvirt, --live, --config and --by",
+                code="two-meanings",
+                remedy="give --plain alone, or leave it out",
+            )
+        if self.plain or for_domain:
+            return not self.plain
+        from vmnet.service.meaning import is_domain  # noqa: PLC0415 - loads what asks libvirt
+
+        return is_domain(vm)
+
+
+def attach(wish: Wish, owner: str | None, target: Target, how: How) -> None:
     """Attach and answer; what nobody could be told of is taken away again."""
+    if target.is_domain(wish.vm):
+        _attach_domain(wish, owner, target, how)
+        return
     service.attach(
         wish,
         owner=None if owner is None else host.user_id(owner),
@@ -85,6 +133,41 @@ def attach(wish: Wish, owner: str | None, how: How) -> None:
         wait=how.wait,
         tell=lambda done: say.attached(done, dry_run=how.dry_run, as_json=how.as_json),
     )
+
+
+def _attach_domain(wish: Wish, owner: str | None, target: Target, how: How) -> None:
+    from vmnet.service import live  # noqa: PLC0415 - not every attach is for libvirt
+
+    if owner is not None:
+        raise InvalidInput(
+            "--owner is for a QEMU that you start yourself: libvirt opens its TAPs as root",
+            code="owner-of-domain",
+            remedy="leave --owner out",
+        )
+    on = live.On(
+        target.libvirt or None, target.live, target.config, by_libvirt=target.by == "libvirt"
+    )
+    live.attach_domain(
+        wish,
+        on,
+        config=how.config,
+        dry_run=how.dry_run,
+        wait=how.wait,
+        tell=lambda done: say.plugged(done, dry_run=how.dry_run, as_json=how.as_json),
+    )
+
+
+def detach(vm: str, nic: int | None, target: Target, how: How, *, force: bool) -> None:
+    """Detach and answer."""
+    if not target.is_domain(vm):
+        done = service.detach(vm, nic, force=force, dry_run=how.dry_run, wait=how.wait)
+        say.detached(vm, done, dry_run=how.dry_run, as_json=how.as_json)
+        return
+    from vmnet.service import live  # noqa: PLC0415 - not every detach is for libvirt
+
+    on = live.On(target.libvirt or None, target.live, target.config)
+    gone = live.detach_domain(vm, nic, on, dry_run=how.dry_run, wait=how.wait)
+    say.unplugged(vm, gone, dry_run=how.dry_run, as_json=how.as_json)
 
 
 def wishes(vm: str, texts: list[str], chosen: Policy | None) -> list[Wish]:

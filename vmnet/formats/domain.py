@@ -37,6 +37,7 @@ class _Node:
     name: str
     attributes: dict[str, str]
     offset: int
+    end: int = 0
     children: list[_Node] = field(default_factory=list)
 
     def child(self, name: str) -> dict[str, str]:
@@ -93,7 +94,8 @@ class _Reader:
         self._path.pop()
         self._spaces.pop()
         if self._open:
-            self._open.pop()
+            # Of an element without content, where it begins; else where its end tag does.
+            self._open.pop().end = self._parser.CurrentByteIndex
 
     def _text(self, text: str) -> None:
         if len(self._path) == 2 and self._path[1] in self.texts:
@@ -232,13 +234,20 @@ def _bad_metadata(why: str) -> InvalidInput:
     )
 
 
-def nics_xml(wishes: Iterable[NicWish]) -> str:
-    """Return vmnet's metadata element, or an empty text if there are no wishes."""
-    lines = [f"  <{NICS_KEY}:nic {_attributes(wish)}/>" for wish in wishes]
+def nics_xml(wishes: Iterable[NicWish], *, prefixed: bool = True) -> str:
+    """Return vmnet's metadata element, or an empty text if there are no wishes.
+
+    Args:
+        wishes: its content.
+        prefixed: as it stands in a domain's XML; else as virDomainSetMetadata takes it, which adds
+            prefix and namespace by itself.
+    """
+    prefix = f"{NICS_KEY}:" if prefixed else ""
+    lines = [f"  <{prefix}nic {_attributes(wish)}/>" for wish in wishes]
     if not lines:
         return ""
-    head = f'<{NICS_KEY}:nics xmlns:{NICS_KEY}="{NICS_URI}">'
-    return "\n".join([head, *lines, f"</{NICS_KEY}:nics>"])
+    space = f' xmlns:{NICS_KEY}="{NICS_URI}"' if prefixed else ""
+    return "\n".join([f"<{prefix}nics{space}>", *lines, f"</{prefix}nics>"])
 
 
 def _attributes(wish: NicWish) -> str:
@@ -249,6 +258,18 @@ def _attributes(wish: NicWish) -> str:
         "vhost": wish.vhost,
     }
     return " ".join(f'{k}="{html.escape(v)}"' for k, v in values.items() if v is not None)
+
+
+def interface_text(xml: bytes, mac: str) -> str:
+    """Return the `<interface>` with that address as it stands in the XML; empty if there is none.
+
+    Raises:
+        InvalidInput: no well-formed domain XML.
+    """
+    for node in _read(xml).interfaces:
+        if node.child("mac").get("address", "").lower() == mac:
+            return xml[node.offset : xml.index(b">", node.end) + 1].decode("utf-8", "replace")
+    return ""
 
 
 def map_bridges(xml: bytes, bridges: Mapping[str, str]) -> bytes | None:
@@ -280,22 +301,3 @@ def _renamed(xml: bytes, offset: int, bridge: str) -> bytes:
     value = html.escape(bridge).encode()
     text = _BRIDGE.sub(lambda m: m[1] + b"'" + value + b"'", tag[0], count=1)
     return xml[:offset] + text + xml[offset + len(tag[0]) :]
-
-
-def fill(template: str, values: Mapping[str, str]) -> str:
-    """Return a template with its `$names` filled in; a line that has only empty ones goes.
-
-    Args:
-        template: one of `templates/*.xml`.
-        values: `$name` by name; those that end in `_xml` are markup, all others are escaped.
-    """
-    lines = []
-    for line in template.splitlines():
-        filled = re.sub(r"\$([a-z_]+)", lambda m: _value(m[1], values[m[1]]), line)
-        if filled.strip() or not line.strip():
-            lines.append(filled)
-    return "\n".join(lines)
-
-
-def _value(name: str, text: str) -> str:
-    return text if name.endswith("_xml") else html.escape(text)

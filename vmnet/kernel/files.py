@@ -1,6 +1,7 @@
 """Files that are trusted: read them only if nobody but root could have written them.
 
-Job: read the configuration, checking what was opened rather than what a path said before.
+Job: read the configuration, checking what was opened rather than what a path said before; read
+templates that come with vmnet.
 Leaves to others: parsing (`vmnet.formats.config`).
 Privilege: read permission.
 """
@@ -14,6 +15,14 @@ from pathlib import Path
 from vmnet.errors import ConfigError
 
 _SIZE_MAX = 1 << 20
+_PACKAGE = Path(__file__).parents[1]
+
+
+def template(name: str) -> str:
+    """Return the text of one of vmnet's own templates, in a checkout or an installed wheel."""
+    installed = _PACKAGE / "templates"
+    folder = installed if installed.is_dir() else _PACKAGE.parent / "templates"
+    return (folder / f"{name}.xml").read_text(encoding="utf-8")
 
 
 def read_trusted(path: str) -> str | None:

@@ -69,6 +69,24 @@ class NicWish:
 
 
 @dataclass(frozen=True)
+class DomainState:
+    """A domain as libvirt has it now.
+
+    Attributes:
+        active: it runs.
+        persistent: it stays defined when it does not.
+        live: the XML of the running one; empty if it does not run.
+        config: the XML it starts with next; empty if it is not persistent.
+    """
+
+    name: str
+    active: bool
+    persistent: bool
+    live: bytes
+    config: bytes
+
+
+@dataclass(frozen=True)
 class Domain:
     """A domain as one XML document shows it.
 

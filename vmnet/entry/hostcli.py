@@ -1,0 +1,77 @@
+"""`vmnet bridge` and `vmnet config`: the host's side.
+
+Job: their options in, service called, answer out.
+Leaves to others: everything else.
+Privilege: that of what is called.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vmnet.entry.options import WAIT, DryRun, Force, Json, Mtu, Wait, config, state
+
+bridge_app = typer.Typer(no_args_is_help=True, help="Make and delete bridges of vmnet's own.")
+config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
+
+
+@bridge_app.command("create")
+def bridge_create(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The bridge's name, at most 15 bytes.")
+    ],
+    mtu: Mtu = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+    wait: Wait = WAIT,
+) -> None:
+    """Make a bridge: an address of its own, STP off, silent in IPv6, up.
+
+    \b
+    Examples:
+      vmnet bridge create br0
+    """
+    from vmnet import service
+    from vmnet.entry import say
+
+    state["json"] = json
+    done = service.create_bridge(name, mtu=mtu, dry_run=dry_run, wait=wait)
+    say.bridge(name, done, "made", dry_run=dry_run, as_json=json)
+
+
+@bridge_app.command("delete")
+def bridge_delete(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The bridge's name.")],
+    force: Force = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    wait: Wait = WAIT,
+) -> None:
+    """Delete a bridge that vmnet made and nothing uses.
+
+    \b
+    Examples:
+      vmnet bridge delete br0
+    """
+    from vmnet import service
+    from vmnet.entry import say
+
+    state["json"] = json
+    done = service.delete_bridge(name, force=force, dry_run=dry_run, wait=wait)
+    say.bridge(name, done, "deleted", dry_run=dry_run, as_json=json)
+
+
+@config_app.command("check")
+def config_check(json: Json = False) -> None:
+    """Read the configuration and say what is in it, or what is wrong.
+
+    \b
+    Examples:
+      vmnet config check
+    """
+    from vmnet.entry import say
+
+    state["json"] = json
+    say.config(config(), as_json=json)

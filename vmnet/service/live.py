@@ -1,0 +1,301 @@
+"""NICs of libvirt's domains, changed from outside: attach and detach.
+
+Job: write the wish into the domain's metadata, add, change or remove the interface, and make the
+TAP of a running one; all of it or nothing.
+Leaves to others: libvirt's side (`vmnet.peers.libvirt`), the same in the hook's operations
+(`vmnet.service.domains`).
+Privilege: root, and the libvirt connection's.
+
+The lock of the VM is not held while libvirt is asked: libvirt may be waiting for its hook, and the
+hook for that lock. A lock of its own keeps two changes of one domain apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vmnet.errors import NotFound, VmnetError
+from vmnet.formats import domain as domain_xml
+from vmnet.formats.config import Config
+from vmnet.kernel import devices, signals
+from vmnet.kernel.apply import Apply
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.locks import WAIT_SECONDS
+from vmnet.kernel.observe import holders_of, nic_view
+from vmnet.model.domain import DomainState
+from vmnet.model.names import check_nic, check_vm_name, shorten
+from vmnet.model.nic import Nic, Wish, check_wish
+from vmnet.model.step import Move, Plan, Where
+from vmnet.model.tag import Life
+from vmnet.model.vhost import Verdict, decide, needs_look
+from vmnet.peers.libvirt import Libvirt
+from vmnet.plan.detach import plan_detach
+from vmnet.plan.domain import libvirt_vhost, plan_prepare
+from vmnet.plan.live import plan_change, targets
+from vmnet.service.base import locked_for, moment, opened, tagged, vm_lock
+from vmnet.service.domains import Handled, keep_one, look, prove_vhost
+from vmnet.service.settle import Settled, documents, removal, settle
+
+
+@dataclass(frozen=True)
+class On:
+    """Which libvirt, which of a domain's definitions, and who makes the TAP.
+
+    Attributes:
+        uri: the connection; None for this host's own.
+        live: change the running domain.
+        config: change what it starts with next; with neither, all there is.
+        by_libvirt: libvirt makes the TAP of a new NIC, else vmnet.
+    """
+
+    uri: str | None = None
+    live: bool = False
+    config: bool = False
+    by_libvirt: bool = False
+
+
+@dataclass(frozen=True)
+class Plugged:
+    """What came of attaching a NIC to a domain.
+
+    Attributes:
+        nic: the wish with nothing left open.
+        tap: the TAP's name; empty for one that libvirt has not named yet.
+        uri: the libvirt connection.
+        where: the definitions that were looked at and changed where need was.
+        plan: what was done, or would be; empty if all was well.
+        verdict: who moves the packets, and why.
+    """
+
+    nic: Nic
+    tap: str
+    uri: str
+    where: tuple[Where, ...]
+    plan: Plan
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Unplugged:
+    """What came of detaching a NIC from a domain.
+
+    Attributes:
+        vm: the domain.
+        nic: its number.
+        mac: its address.
+        uri: the libvirt connection.
+        where: the definitions that were changed.
+        plan: what was done, or would be.
+    """
+
+    vm: str
+    nic: int
+    mac: str
+    uri: str
+    where: tuple[Where, ...]
+    plan: Plan
+
+
+def attach_domain(
+    wish: Wish,
+    on: On,
+    *,
+    config: Config | None = None,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+    tell: Callable[[Plugged], None] | None = None,
+) -> Plugged:
+    """Give a libvirt domain a NIC, or change the one it has; what is not asked for stays.
+
+    Args:
+        wish: the NIC; a bridge stands for the configured network that is on it.
+        on: which libvirt and what of the domain.
+        config: the configuration.
+        dry_run: plan only.
+        wait: how long to wait for a lock, in seconds.
+        tell: called with the result while it can be taken back; if it raises, it is.
+
+    Raises:
+        VmnetError: nothing was changed, or what was changed has been taken back.
+    """
+    config = config or Config()
+    wish = check_wish(wish)
+    with (
+        signals.deferred(),
+        locked_for(f"domain:{wish.vm}", wait=wait, dry_run=dry_run),
+        Libvirt(on.uri) as peer,
+        opened() as netlink,
+        Apply(netlink, peer) as work,
+    ):
+        state = _state(peer, wish.vm)
+        where = targets(state, live=on.live, config=on.config)
+        there = documents(state)
+        settled = settle(wish, config, there, netlink, by_libvirt=on.by_libvirt)
+        verdict = _judge(settled)
+        moves = _carry_out(netlink, work, settled, where, dry_run=dry_run)
+        tap = settled.each.interface.target
+        if Where.LIVE in where and not dry_run:  # and now it has a name, whoever made it
+            more, tap = _arrived(netlink, work, peer, settled, config)
+            moves += more
+        plan = Plan(tuple(moves))
+        done = Plugged(settled.each.nic, tap, peer.uri, where, plan, verdict)
+        if tell is not None:
+            _tell(work, tell, done)
+    return done
+
+
+def _carry_out(
+    netlink: Netlink, work: Apply, settled: Settled, where: tuple[Where, ...], *, dry_run: bool
+) -> list[Move]:
+    """Change the TAP, then each definition; return the moves."""
+    nic = settled.each.nic
+    # A change that libvirt would not take is refused before anything is made.
+    changes = [plan_change(nic.vm, nic.mac, settled.changes[each]) for each in where]
+    moves: list[Move] = []
+    if Where.LIVE in where and settled.each.made:
+        moves += _make_tap(netlink, work, settled, dry_run=dry_run)
+    for changed in changes:
+        if not dry_run:
+            work.run(Plan(tuple(changed)))
+        moves += changed
+    return moves
+
+
+def _tell(work: Apply, tell: Callable[[Plugged], None], done: Plugged) -> None:
+    try:
+        tell(done)
+    except VmnetError as error:
+        error.undo_errors += work.undo()
+        raise
+
+
+def _state(peer: Libvirt, name: str) -> DomainState:
+    state = peer.domain(name)
+    if state is None:
+        raise NotFound(
+            f"libvirt at {peer.uri} has no domain {shorten(name)!r}",
+            code="no-domain",
+            remedy="`virsh list --all` lists those there are",
+        )
+    return state
+
+
+def _judge(settled: Settled) -> Verdict:
+    nic, interface = settled.each.nic, settled.each.interface
+    if not needs_look(nic.vhost, nic.model):
+        return decide(nic.vhost, nic.model, None)
+    finding = libvirt_vhost(settled.domain, interface) or devices.try_vhost(nic.queues)
+    return decide(nic.vhost, nic.model, finding)
+
+
+def _make_tap(netlink: Netlink, work: Apply, settled: Settled, *, dry_run: bool) -> list[Move]:
+    """Make the TAP of a running domain's NIC before libvirt opens it, or change it."""
+    each = settled.each
+    with locked_for(vm_lock(each.nic.vm), wait=WAIT_SECONDS, dry_run=dry_run):
+        if settled.changes[Where.LIVE].before is not None:
+            return list(keep_one(netlink, work, each, dry_run=dry_run).moves)
+        with locked_for(f"bridge:{each.nic.bridge}", wait=WAIT_SECONDS, dry_run=dry_run):
+            view = nic_view(netlink, each.interface.target, each.nic)
+            plan = plan_prepare(each.nic, view, moment())
+            if not dry_run:
+                work.run(plan)
+            return list(plan.moves)
+
+
+def _arrived(
+    netlink: Netlink, work: Apply, peer: Libvirt, settled: Settled, config: Config
+) -> tuple[list[Move], str]:
+    """Look at the running domain again: settings on libvirt's TAP, vhost-net proved."""
+    mac = settled.each.nic.mac
+    try:
+        domain = domain_xml.parse_domain(_state(peer, settled.domain.name).live)
+        nics, _ = look(domain, config)
+        each = next(n for n in nics if n.nic.mac == mac)
+        with locked_for(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=False):
+            moves = list(keep_one(netlink, work, each, dry_run=False).moves)
+        prove_vhost(netlink, nics, Handled(domain.name))
+    except BaseException as error:
+        left = work.undo()
+        if isinstance(error, VmnetError):
+            error.undo_errors += left
+        raise
+    return moves, each.interface.target
+
+
+def detach_domain(
+    vm: str,
+    nic: int | None,
+    on: On,
+    *,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+) -> list[Unplugged]:
+    """Take a NIC with a wish from a libvirt domain, or all of them.
+
+    Args:
+        vm: the domain.
+        nic: its number, or None for all that have a wish.
+        on: which libvirt and what of the domain.
+        dry_run: plan only.
+        wait: how long to wait for a lock, in seconds.
+
+    Raises:
+        VmnetError: nothing more was changed; what had been changed of that NIC has been taken back.
+    """
+    check_vm_name(vm)
+    if nic is not None:
+        check_nic(nic)
+    done = []
+    with (
+        signals.deferred(),
+        locked_for(f"domain:{vm}", wait=wait, dry_run=dry_run),
+        Libvirt(on.uri) as peer,
+        opened() as netlink,
+    ):
+        state = _state(peer, vm)
+        where = targets(state, live=on.live, config=on.config)
+        domains = [document.domain for document in documents(state).values()]
+        found = {wish.nic: wish for domain in domains for wish in domain.wishes}
+        for number in sorted(found if nic is None else found.keys() & {nic}):
+            mac = found[number].mac
+            with Apply(netlink, peer) as work:
+                now = _state(peer, vm)
+                plan = _detach_one(netlink, work, now, mac, where=where, dry_run=dry_run)
+            done.append(Unplugged(vm, number, mac, peer.uri, where, plan))
+    return done
+
+
+def _detach_one(
+    netlink: Netlink,
+    work: Apply,
+    state: DomainState,
+    mac: str,
+    *,
+    where: tuple[Where, ...],
+    dry_run: bool,
+) -> Plan:
+    vm = state.name
+    there = documents(state)
+    moves = []
+    for each in where:
+        moves += plan_change(vm, mac, removal(there[each], each, mac))
+    if not dry_run:
+        work.run(Plan(tuple(moves)))
+    if Where.LIVE in where:
+        moves += _drop_taps(netlink, work, vm, mac, dry_run=dry_run)
+    return Plan(tuple(moves))
+
+
+def _drop_taps(netlink: Netlink, work: Apply, vm: str, mac: str, *, dry_run: bool) -> list[Move]:
+    moves: list[Move] = []
+    with locked_for(vm_lock(vm), wait=WAIT_SECONDS, dry_run=dry_run):
+        for link, tag in tagged(netlink, vm):
+            if tag.life is Life.DOMAIN and tag.mac == mac:
+                # By now QEMU has let go of it; in a dry run it still has it open.
+                now = replace(link, carrier=False) if dry_run else link
+                plan = plan_detach(now, holders_of(now), force=False)
+                if not dry_run:
+                    work.run(plan)
+                moves += plan.moves
+    return moves

@@ -1,0 +1,195 @@
+"""What a wish means for a libvirt domain: its interface before and after, in each definition.
+
+Job: fill in what the wish leaves open from the domain and its network, as text and as values.
+Leaves to others: carrying it out (`vmnet.service.live`), the rules (`vmnet.plan.domain`).
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vmnet.errors import Conflict, InvalidInput
+from vmnet.formats import domain as domain_xml
+from vmnet.formats import interface as interface_xml
+from vmnet.formats.config import Config
+from vmnet.kernel.files import template
+from vmnet.kernel.links import Netlink
+from vmnet.model.domain import Domain, DomainState, Interface, NicWish
+from vmnet.model.mac import derive
+from vmnet.model.names import link_name
+from vmnet.model.network import Network
+from vmnet.model.nic import Wish
+from vmnet.model.step import Where
+from vmnet.model.vhost import Policy
+from vmnet.plan.domain import DomainNic, domain_nics
+from vmnet.plan.live import Change
+from vmnet.service.domains import network_of
+
+_DRIVERS = {Policy.REQUIRE: "vhost", Policy.OFF: "qemu"}
+
+
+@dataclass(frozen=True)
+class Document:
+    """One definition of a domain, as text and read."""
+
+    xml: bytes
+    domain: Domain
+
+
+def documents(state: DomainState) -> dict[Where, Document]:
+    """Return the definitions that a domain has."""
+    texts = {Where.LIVE: state.live, Where.CONFIG: state.config}
+    return {
+        where: Document(xml, domain_xml.parse_domain(xml)) for where, xml in texts.items() if xml
+    }
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A wish with nothing left open, and what it means for each definition."""
+
+    domain: Domain
+    each: DomainNic
+    changes: dict[Where, Change]
+
+
+def settle(
+    wish: Wish,
+    config: Config,
+    there: dict[Where, Document],
+    netlink: Netlink,
+    *,
+    by_libvirt: bool,
+) -> Settled:
+    """Fill in what a wish for a domain's NIC leaves open: from the domain, then the network.
+
+    Raises:
+        VmnetError: it contradicts the domain, or is beyond the network.
+    """
+    domains = [document.domain for document in there.values()]
+    old = next((w for d in domains for w in d.wishes if w.nic == wish.nic), None)
+    mac = _mac(wish, old, domains[0])
+    network = _network(wish, old, config)
+    vhost = wish.vhost or (old.vhost if old else None)
+    number = wish.nic
+    new = NicWish(mac, number, network.name, vhost)
+    known = next((i for d in domains if (i := d.interface(mac)) is not None), None)
+    bridge = netlink.link(network.bridge)
+    mtu = wish.mtu or (known.mtu if known else None) or network.mtu
+    if mtu is None and known is None and bridge is not None:
+        mtu = bridge.mtu
+    queues = wish.queues or (known.queues if known else network.queues)
+    ask = _Ask(new, network, queues, mtu, wish.model, by_libvirt, known)
+    changes = {where: _change(ask, where, document) for where, document in there.items()}
+    first = domains[0]
+    wanted = next(iter(changes.values())).after
+    whole = replace(first, interfaces=(wanted,) if wanted else (), wishes=(new,))
+    (each,), _ = domain_nics(whole, {mac: network})
+    return Settled(first, each, changes)
+
+
+def _mac(wish: Wish, old: NicWish | None, domain: Domain) -> str:
+    if old is not None and wish.mac not in (None, old.mac):
+        raise Conflict(
+            f"NIC {wish.nic} of {domain.name!r} has MAC {old.mac}, which cannot be changed",
+            code="mac-fixed",
+            remedy="detach it first, or give the other NIC another number with --nic",
+        )
+    if old is not None:
+        return old.mac
+    # Of the domain, not of the host: it may move.
+    return wish.mac or derive(domain.uuid, "nic", str(wish.nic))
+
+
+def _network(wish: Wish, old: NicWish | None, config: Config) -> Network:
+    if wish.bridge is None:
+        return network_of(wish.network or (old.network if old else None), config)
+    found = [each for each in config.networks.values() if each.bridge == wish.bridge]
+    if len(found) == 1:
+        return found[0]
+    raise InvalidInput(
+        f"a libvirt domain's NIC is on a network of the configuration, and {config.source} has "
+        f"{'none' if not found else 'several'} on bridge {wish.bridge!r}",
+        code="no-network",
+        remedy="give --network NAME, after adding it there: [network.NAME] with bridge = ...",
+    )
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """What an interface is to be."""
+
+    wish: NicWish
+    network: Network
+    queues: int
+    mtu: int | None
+    model: str
+    by_libvirt: bool
+    there: Interface | None
+
+
+def _change(ask: _Ask, where: Where, document: Document) -> Change:
+    domain = document.domain
+    mac = ask.wish.mac
+    before = domain.interface(mac)
+    before_xml = domain_xml.interface_text(document.xml, mac)
+    after_xml = _changed_xml(ask, before, before_xml) if before else _new_xml(ask, domain)
+    others = [wish for wish in domain.wishes if wish.mac != mac]
+    wishes = sorted([*others, ask.wish], key=lambda wish: wish.nic)
+    return Change(
+        where=where,
+        wishes_before=domain_xml.nics_xml(domain.wishes, prefixed=False),
+        wishes_after=domain_xml.nics_xml(wishes, prefixed=False),
+        before=before,
+        before_xml=before_xml,
+        after=_parsed(after_xml),
+        after_xml=after_xml,
+    )
+
+
+def _policy(ask: _Ask) -> Policy:
+    return ask.wish.vhost or ask.network.vhost
+
+
+def _new_xml(ask: _Ask, domain: Domain) -> str:
+    there = ask.there
+    # The other definition may have it already: then it is to be of that kind here too.
+    by_libvirt = there.kind != "ethernet" if there is not None else ask.by_libvirt
+    values = interface_xml.settings(
+        mac=ask.wish.mac,
+        tap=there.target if there and not by_libvirt else link_name(domain.name, ask.wish.nic),
+        bridge=ask.network.bridge,
+        model=there.model if there else interface_xml.libvirt_model(ask.model),
+        queues=ask.queues,
+        mtu=ask.mtu or 1500,
+        driver=_DRIVERS.get(_policy(ask), ""),
+    )
+    name = "interface-bridge" if by_libvirt else "interface-ethernet"
+    return interface_xml.fill(template(name), values)
+
+
+def _changed_xml(ask: _Ask, before: Interface, text: str) -> str:
+    return interface_xml.changed(
+        text,
+        queues=ask.queues,
+        mtu=ask.mtu,
+        driver=_DRIVERS.get(_policy(ask), ""),
+        bridge=ask.network.bridge if before.kind == "bridge" else "",
+    )
+
+
+def _parsed(text: str) -> Interface:
+    """Return an interface as libvirt's XML would show it: by the reader that the hook uses."""
+    whole = f"<domain><name>x</name><devices>{text}</devices></domain>"
+    return domain_xml.parse_domain(whole.encode()).interfaces[0]
+
+
+def removal(document: Document, where: Where, mac: str) -> Change:
+    """Return the change that takes an interface and its wish away."""
+    domain = document.domain
+    before = domain_xml.nics_xml(domain.wishes, prefixed=False)
+    rest = [wish for wish in domain.wishes if wish.mac != mac]
+    after = domain_xml.nics_xml(rest, prefixed=False)
+    text = domain_xml.interface_text(document.xml, mac)
+    return Change(where, before, after, domain.interface(mac), text, None, "")
