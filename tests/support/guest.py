@@ -21,7 +21,7 @@ QEMU = "qemu-system-x86_64"
 GUEST = REPO / ".cache" / "guest"
 HOST_IP, GUEST_IP = "10.99.0.1", "10.99.0.11"
 #: A guest whose TSC is not given hangs now and then under emulation.
-_KERNEL_ARGS = "console=ttyS0 quiet panic=1 tsc_early_khz=2600000 mitigations=off nokaslr"
+KERNEL_ARGS = "console=ttyS0 quiet panic=1 tsc_early_khz=2600000 mitigations=off nokaslr"
 
 
 class Vm:
@@ -40,9 +40,7 @@ class Vm:
     def wait_ready(self, seconds: float = 60) -> dict[str, dict[str, str]]:
         """Wait until the guest is up; return what it says of each of its NICs."""
         self.wait_for(lambda: "vmnet-guest: ready" in self.console(), seconds)
-        found = re.findall(r"vmnet-guest: (nic=.*)", self.console())
-        facts = [dict(word.split("=", 1) for word in line.split()) for line in found]
-        return {fact["nic"]: fact for fact in facts}
+        return guest_facts(self.console())
 
     def wait_for(self, what: Callable[[], bool], seconds: float = 10) -> None:
         """Wait for something, as long as QEMU lives."""
@@ -61,6 +59,13 @@ class Vm:
         """Return the exit status and standard error of a QEMU that ended by itself."""
         _, err = self.process.communicate(timeout=20)
         return self.process.returncode, err.decode(errors="replace")
+
+
+def guest_facts(console: str) -> dict[str, dict[str, str]]:
+    """Return what a guest said of each of its NICs."""
+    found = re.findall(r"vmnet-guest: (nic=.*)", console)
+    facts = [dict(word.split("=", 1) for word in line.split()) for line in found]
+    return {fact["nic"]: fact for fact in facts}
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def guest_argv(console: Path, *addresses: str, accel: str = "tcg", smp: int = 1)
         *(QEMU, "-accel", accel, *cpu, "-M", "pc", "-m", "192", "-smp", str(smp)),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}"),
         *("-kernel", str(GUEST / "vmlinuz"), "-initrd", str(GUEST / "initrd.gz")),
-        *("-append", f"{_KERNEL_ARGS} {places}"),
+        *("-append", f"{KERNEL_ARGS} {places}"),
     ]
 
 

@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from typing import Any
 
 REPO = Path(__file__).parents[2]
 VENV_BIN = Path(sys.executable).parent
+#: How many times as long everything may take: the test host is emulated.
+PATIENCE = 10 if os.environ.get("VMNET_TESTHOST") else 1
 _CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000
 _MS_REC_PRIVATE = 0x4000 | 0x40000
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -46,8 +48,8 @@ class Lab:
 
     def vmnet(self, *args: str, status: int | None = 0, env: dict[str, str] | None = None) -> Done:
         """Run the command in a warm process; check its exit status unless that is None."""
-        done = _forked(["vmnet", *args], "vmnet.entry.cli", env or {})
-        _check(done, args, status)
+        done = forked(["vmnet", *args], "vmnet.entry.cli", env or {})
+        check(done, args, status)
         return done
 
     def start(self, *args: str) -> int:
@@ -62,14 +64,14 @@ class Lab:
         self, verb: str, tap: str, status: int | None = 0, env: dict[str, str] | None = None
     ) -> Done:
         """Run the script door (`up` or `down`) in a warm process."""
-        done = _forked(["ifscript", verb, tap], "vmnet.entry.ifscript", env or {})
-        _check(done, (verb, tap), status)
+        done = forked(["ifscript", verb, tap], "vmnet.entry.ifscript", env or {})
+        check(done, (verb, tap), status)
         return done
 
     def cold(self, *args: str, status: int | None = 0) -> Done:
         """Run the installed command as a user would."""
         done = run([str(VENV_BIN / "vmnet"), *args])
-        _check(done, args, status)
+        check(done, args, status)
         return done
 
     def ip(self, *args: str) -> Any:
@@ -113,8 +115,9 @@ def _steady(data: Any) -> Any:
 
 def run(argv: list[str], **options: Any) -> Done:
     """Run a program and return what it did."""
+    options.setdefault("timeout", 60 * PATIENCE)
     done = subprocess.run(
-        argv, capture_output=True, text=True, check=False, timeout=60, errors="replace", **options
+        argv, capture_output=True, text=True, check=False, errors="replace", **options
     )
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -126,19 +129,26 @@ def checked(argv: list[str], **options: Any) -> Done:
     return done
 
 
-def _check(done: Done, args: tuple[str, ...], status: int | None) -> None:
+def check(done: Done, args: tuple[str, ...], status: int | None) -> None:
+    """Expect that status of the command unless it is None, and no traceback of any."""
     assert "Traceback" not in done.err, done.err
     if status is not None:
         assert done.status == status, f"vmnet {args}: {done}"
 
 
-def _forked(argv: list[str], module: str, env: dict[str, str]) -> Done:
+def forked(
+    argv: list[str],
+    module: str,
+    env: dict[str, str],
+    before: Callable[[], None] = lambda: None,
+) -> Done:
+    """Be a command in a forked child, after it has done what comes before."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
         if pid == 0:
-            _be_command(argv, module, env, out.fileno(), err.fileno())
+            _be_command(argv, module, env, out.fileno(), err.fileno(), before=before)
         _, wait_status = os.waitpid(pid, 0)
         texts = []
         for file in (out, err):
@@ -147,7 +157,15 @@ def _forked(argv: list[str], module: str, env: dict[str, str]) -> Done:
     return Done(os.waitstatus_to_exitcode(wait_status), *texts)
 
 
-def _be_command(argv: list[str], module: str, env: dict[str, str], out: int, err: int) -> None:
+def _be_command(
+    argv: list[str],
+    module: str,
+    env: dict[str, str],
+    out: int,
+    err: int,
+    *,
+    before: Callable[[], None] = lambda: None,
+) -> None:
     status = 70
     try:
         os.dup2(out, 1)
@@ -158,6 +176,7 @@ def _be_command(argv: list[str], module: str, env: dict[str, str], out: int, err
         sys.argv = argv
         os.environ.update(env)
         try:
+            before()
             __import__(module, fromlist=["main"]).main()
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else int(end.code is not None)
