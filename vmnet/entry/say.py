@@ -120,7 +120,9 @@ def unplugged(vm: str, done: Sequence[Unplugged], *, dry_run: bool, as_json: boo
             text = f"nic {each.nic} ({each.mac}): removed from {where} of {report.safe(each.uri)}"
             report.note(f"{report.safe(vm)} {text}")
     if not done:
-        report.note(f"no NIC of {report.safe(vm)} has a wish of vmnet's")
+        report.note(
+            f"nothing of vmnet's is in the metadata of {report.safe(vm)}, or not of that NIC"
+        )
 
 
 def launch(vm: str, prepared: Launch, command: list[str], *, as_json: bool) -> None:

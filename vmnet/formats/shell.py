@@ -10,6 +10,7 @@ with one difference that the kernel's tools force: `ip tuntap add` makes a TAP p
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import assert_never
 
@@ -68,7 +69,7 @@ def _domain_line(step: DomainStep) -> str:
     match step:
         case SetMetadata(domain, where, xml):
             words = ["virsh", "metadata", domain, "--uri", NICS_URI, f"--{where}"]
-            change = ["--remove"] if not xml else ["--key", NICS_KEY, "--set", xml]
+            change = ["--remove"] if not xml else ["--key", NICS_KEY, "--set", _one_line(xml)]
             return shlex.join(words + change)
         case PlugDevice():
             verb = "attach-device"
@@ -79,7 +80,11 @@ def _domain_line(step: DomainStep) -> str:
         case _:
             assert_never(step)
     words = ["virsh", verb, step.domain, "/dev/stdin", f"--{step.where}"]
-    return f"printf %s {shlex.quote(step.xml)} | {shlex.join(words)}"
+    return f"printf %s {shlex.quote(_one_line(step.xml))} | {shlex.join(words)}"
+
+
+def _one_line(xml: str) -> str:
+    return re.sub(r">\s+<", "><", xml.strip())
 
 
 def _create_tap(step: CreateTap, uid: int | None, *, kept: bool) -> list[str]:

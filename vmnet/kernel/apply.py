@@ -80,6 +80,13 @@ class Apply:
         """Hand over the descriptors of a TAP; the caller closes them from now on."""
         return self._fds.pop(name, [])
 
+    def let_go(self, name: str) -> None:
+        """Close a persistent TAP that another program is to open now; undo still finds it."""
+        now = self._netlink.link(name)
+        if now is not None:
+            self._made[name] = now.index
+        self._close(name)
+
     def run(self, plan: Plan, verify: Callable[[], None] | None = None) -> None:
         """Carry out a plan, all of it or nothing.
 
@@ -250,6 +257,7 @@ class Apply:
 
     def _drop(self, link: Ref, step: Step, *, multi_queue: bool) -> None:
         held = link.name in self._fds
+        link = Ref(link.name, link.index or self._made.get(link.name, 0))
         if not held and not link.index:
             return  # made by this plan, and gone with the descriptors that were handed over
         if not held and not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):

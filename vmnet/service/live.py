@@ -200,6 +200,7 @@ def _make_tap(netlink: Netlink, work: Apply, settled: Settled, *, dry_run: bool)
             plan = plan_prepare(each.nic, view, moment())
             if not dry_run:
                 work.run(plan)
+                work.let_go(each.interface.target)  # libvirt is to open it
             return list(plan.moves)
 
 
