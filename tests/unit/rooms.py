@@ -39,7 +39,12 @@ OWNERS = {
     "libvirt": "vmnet.peers.libvirt",
 }
 #: The doors of the command line; typer is theirs alone.
-TYPER_DOORS = {"vmnet.entry.cli", "vmnet.entry.hostcli", "vmnet.entry.options"}
+TYPER_DOORS = {
+    "vmnet.entry.cli",
+    "vmnet.entry.domaincli",
+    "vmnet.entry.hostcli",
+    "vmnet.entry.options",
+}
 #: Rooms of values: nothing there looks at or touches the host.
 PURE = ("model", "plan", "formats")
 TOUCHING = {

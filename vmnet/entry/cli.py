@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vmnet import __version__
-from vmnet.entry import files, options, process, report
+from vmnet.entry import domaincli, files, options, process, report
 from vmnet.entry.hostcli import bridge_app, config_app
 from vmnet.entry.options import (
     DEFAULT_MODEL,
@@ -57,6 +57,8 @@ app = typer.Typer(
 )
 app.add_typer(bridge_app, name="bridge")
 app.add_typer(config_app, name="config")
+for command in (domaincli.sync, domaincli.explain, domaincli.template):
+    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from vmnet.plan.gc import Fate
     from vmnet.probe import Check
     from vmnet.service import Attached, Detached, Launch
-    from vmnet.service.live import Plugged, Unplugged
 
 
 def attached(done: Attached, *, dry_run: bool, as_json: bool) -> None:
@@ -39,7 +38,7 @@ def attached(done: Attached, *, dry_run: bool, as_json: bool) -> None:
         return
     reasons(done)
     if dry_run:
-        _lines(done.plan)
+        lines(done.plan)
     elif done.args is not None:
         report.answer(shlex.join(done.args.words()))
 
@@ -52,77 +51,16 @@ def reasons(done: Attached) -> None:
         f"{report.safe(nic.vm)} nic {nic.nic}: tap {done.tap} on bridge {nic.bridge}, "
         f"mtu {done.mtu}, {queues}, mac {nic.mac}"
     )
-    _data_path(verdict)
-    _notes(done.plan.notes)
+    data_path(verdict)
+    notes(done.plan.notes)
 
 
-def _data_path(verdict: Verdict) -> None:
+def data_path(verdict: Verdict) -> None:
+    """Say who moves the packets, and why."""
     path = report.styled(verdict.path.value, "good" if verdict.vhost else "warn", sys.stderr)
     report.note(f"data path: {path} ({verdict.reason.value}: {report.safe(verdict.detail)})")
     if verdict.warning:
         report.note(f"warning: vhost-net was asked for and is not used; try: {verdict.remedy}")
-
-
-def plugged(done: Plugged, *, dry_run: bool, as_json: bool) -> None:
-    """Answer `attach` of a libvirt domain."""
-    nic = done.nic
-    where = [each.value for each in done.where]
-    if as_json:
-        libvirt = {"uri": done.uri, "where": where}
-        report.answer_json(
-            {
-                "vm": nic.vm,
-                "dry_run": dry_run,
-                "libvirt": libvirt,
-                "nic": nic.nic,
-                "tap": done.tap or None,
-                "bridge": nic.bridge,
-                "mac": nic.mac,
-                "mtu": nic.mtu,
-                "queues": nic.queues,
-                "model": nic.model,
-                "data_path": _path_data(done.verdict),
-                **_plan_data(done.plan),
-            }
-        )
-        return
-    queues = "1 queue" if nic.queues == 1 else f"{nic.queues} queues"
-    report.note(f"{report.safe(nic.vm)}: domain of {report.safe(done.uri)}, {' and '.join(where)}")
-    tap = f"tap {report.safe(done.tap)}" if done.tap else "libvirt's tap"
-    report.note(f"nic {nic.nic}: {tap} on bridge {nic.bridge}, {queues}, mac {nic.mac}")
-    _data_path(done.verdict)
-    _notes(done.plan.notes)
-    if dry_run:
-        _lines(done.plan)
-    elif not done.plan.moves:
-        report.note("nothing to do")
-
-
-def unplugged(vm: str, done: Sequence[Unplugged], *, dry_run: bool, as_json: bool) -> None:
-    """Answer `detach` of a libvirt domain."""
-    if as_json:
-        nics = [
-            {
-                "nic": d.nic,
-                "mac": d.mac,
-                "libvirt": {"uri": d.uri, "where": [each.value for each in d.where]},
-                **_plan_data(d.plan),
-            }
-            for d in done
-        ]
-        report.answer_json({"vm": vm, "dry_run": dry_run, "nics": nics})
-        return
-    for each in done:
-        where = " and ".join(place.value for place in each.where)
-        if dry_run:
-            _lines(each.plan)
-        else:
-            text = f"nic {each.nic} ({each.mac}): removed from {where} of {report.safe(each.uri)}"
-            report.note(f"{report.safe(vm)} {text}")
-    if not done:
-        report.note(
-            f"nothing of vmnet's is in the metadata of {report.safe(vm)}, or not of that NIC"
-        )
 
 
 def launch(vm: str, prepared: Launch, command: list[str], *, as_json: bool) -> None:
@@ -133,7 +71,7 @@ def launch(vm: str, prepared: Launch, command: list[str], *, as_json: bool) -> N
         return
     for each in prepared.nics:
         reasons(each)
-        _lines(each.plan)
+        lines(each.plan)
     program = report.safe(shlex.quote(command[0]))  # a newline would end the comment
     report.answer(f"# then becomes {program}, with -netdev and -device for each NIC")
 
@@ -141,13 +79,13 @@ def launch(vm: str, prepared: Launch, command: list[str], *, as_json: bool) -> N
 def detached(vm: str, done: list[Detached], *, dry_run: bool, as_json: bool) -> None:
     """Answer `detach`."""
     if as_json:
-        links = [{"link": d.link, "nic": d.nic, **_plan_data(d.plan)} for d in done]
+        links = [{"link": d.link, "nic": d.nic, **plan_data(d.plan)} for d in done]
         report.answer_json({"vm": vm, "dry_run": dry_run, "links": links})
         return
     for each in done:
-        _notes(each.plan.notes)
+        notes(each.plan.notes)
         if dry_run:
-            _lines(each.plan)
+            lines(each.plan)
         else:
             report.note(f"{report.safe(vm)} nic {each.nic}: removed {report.safe(each.link)}")
     if not done:
@@ -157,11 +95,11 @@ def detached(vm: str, done: list[Detached], *, dry_run: bool, as_json: bool) -> 
 def bridge(name: str, plan: Plan, verb: str, *, dry_run: bool, as_json: bool) -> None:
     """Answer `bridge create` and `bridge delete`."""
     if as_json:
-        report.answer_json({"bridge": name, "dry_run": dry_run, **_plan_data(plan)})
+        report.answer_json({"bridge": name, "dry_run": dry_run, **plan_data(plan)})
         return
-    _notes(plan.notes)
+    notes(plan.notes)
     if dry_run:
-        _lines(plan)
+        lines(plan)
     else:
         changed = verb == "made" and not any(isinstance(m.do, CreateBridge) for m in plan.moves)
         done = "changed" if changed else verb
@@ -266,16 +204,18 @@ def config(found: Config, *, as_json: bool) -> None:
         report.answer(f"tap {report.safe(name)}: network {report.safe(rule.network)}")
 
 
-def _notes(texts: Iterable[str]) -> None:
+def notes(texts: Iterable[str]) -> None:
+    """Say what the user should know."""
     for text in texts:
         report.note(f"note: {report.safe(text)}")
 
 
-def _lines(plan: Plan) -> None:
-    lines = plan_lines(plan)
-    if not lines:
+def lines(plan: Plan) -> None:
+    """Answer with a plan as lines for sh."""
+    found = plan_lines(plan)
+    if not found:
         report.note("nothing to do")
-    for line in lines:
+    for line in found:
         report.answer(report.safe(line))
 
 
@@ -346,7 +286,8 @@ def _holding_data(found: Holding) -> dict[str, Any]:
     }
 
 
-def _plan_data(plan: Plan) -> dict[str, Any]:
+def plan_data(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON data."""
     return {
         "steps": [describe(move.do) for move in plan.moves],
         "shell": plan_lines(plan),
@@ -371,13 +312,14 @@ def _attached_data(done: Attached) -> dict[str, Any]:
         "queues": nic.queues,
         "owner": nic.owner,
         "model": nic.model,
-        "data_path": _path_data(verdict),
+        "data_path": path_data(verdict),
         "qemu": qemu,
-        **_plan_data(done.plan),
+        **plan_data(done.plan),
     }
 
 
-def _path_data(verdict: Verdict) -> dict[str, Any]:
+def path_data(verdict: Verdict) -> dict[str, Any]:
+    """Return a vhost decision as JSON data."""
     return {
         "path": verdict.path.value,
         "reason": verdict.reason.value,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vmnet import service
-from vmnet.entry import process, say
+from vmnet.entry import process, say, say_domain
 from vmnet.errors import InvalidInput
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
@@ -100,12 +100,7 @@ class Target:
             InvalidInput: the options contradict each other.
             VmnetError: the name has no meaning, or two.
         """
-        if self.by not in ("vmnet", "libvirt"):
-            raise InvalidInput(
-                f"--by {self.by[:40]!r} is neither vmnet nor libvirt",
-                code="bad-by",
-                remedy="leave --by out: then vmnet makes the TAP",
-            )
+        check_by(self.by)
         for_domain = self.live or self.config or self.by != "vmnet" or self.libvirt is not None
         if self.plain and for_domain:
             raise InvalidInput(
@@ -118,6 +113,16 @@ class Target:
         from vmnet.service.meaning import is_domain  # noqa: PLC0415 - loads what asks libvirt
 
         return is_domain(vm)
+
+
+def check_by(by: str) -> None:
+    """Raise `InvalidInput` if nobody of that name makes TAPs."""
+    if by not in ("vmnet", "libvirt"):
+        raise InvalidInput(
+            f"--by {by[:40]!r} is neither vmnet nor libvirt",
+            code="bad-by",
+            remedy="leave --by out: then vmnet makes the TAP",
+        )
 
 
 def attach(wish: Wish, owner: str | None, target: Target, how: How) -> None:
@@ -153,7 +158,7 @@ def _attach_domain(wish: Wish, owner: str | None, target: Target, how: How) -> N
         config=how.config,
         dry_run=how.dry_run,
         wait=how.wait,
-        tell=lambda done: say.plugged(done, dry_run=how.dry_run, as_json=how.as_json),
+        tell=lambda done: say_domain.plugged(done, dry_run=how.dry_run, as_json=how.as_json),
     )
 
 
@@ -167,7 +172,7 @@ def detach(vm: str, nic: int | None, target: Target, how: How, *, force: bool) -
 
     on = live.On(target.libvirt or None, target.live, target.config)
     gone = live.detach_domain(vm, nic, on, dry_run=how.dry_run, wait=how.wait)
-    say.unplugged(vm, gone, dry_run=how.dry_run, as_json=how.as_json)
+    say_domain.unplugged(vm, gone, dry_run=how.dry_run, as_json=how.as_json)
 
 
 def wishes(vm: str, texts: list[str], chosen: Policy | None) -> list[Wish]:

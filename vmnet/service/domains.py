@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vmnet.errors import Busy, InvalidInput, VhostUnavailable, VmnetError
+from vmnet.errors import Busy, InvalidInput, NotFound, VhostUnavailable, VmnetError
 from vmnet.formats.config import Config
 from vmnet.formats.domain import map_bridges, parse_domain
 from vmnet.kernel import devices
@@ -25,6 +25,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, nic_view, place_view
 from vmnet.model.domain import Domain
+from vmnet.model.names import shorten
 from vmnet.model.network import Network
 from vmnet.model.step import Plan
 from vmnet.model.tag import Life
@@ -184,6 +185,13 @@ def keep_one(netlink: Netlink, work: Apply, each: DomainNic, *, dry_run: bool) -
 
 def _plan_kept(netlink: Netlink, each: DomainNic) -> Plan:
     view = nic_view(netlink, each.interface.target, each.nic)
+    if each.made and view.tap is None:
+        raise NotFound(
+            f"tap {view.name!r} of NIC {each.nic.nic} is gone: nothing brings it back to its QEMU",
+            code="tap-lost",
+            remedy=f"`vmnet detach {shorten(each.nic.vm)} --live --nic {each.nic.nic}`, then "
+            "attach it again",
+        )
     if each.made:
         return plan_attach(each.nic, view, moment(), life=Life.DOMAIN, live=True)
     return plan_adopt(each.nic, view, moment())

@@ -1,0 +1,129 @@
+"""Where each setting of a VM's NICs comes from.
+
+Job: `vmnet explain`: the settings as they are resolved for an attach or a hook, with their sources.
+Leaves to others: resolving (`vmnet.service.resolve`, `vmnet.plan.domain`).
+Privilege: reading links needs none; asking libvirt, what its connection asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vmnet.errors import NotFound
+from vmnet.formats.config import Config
+from vmnet.formats.domain import parse_domain
+from vmnet.kernel.links import Netlink
+from vmnet.model.host import Link
+from vmnet.model.names import check_vm_name, shorten
+from vmnet.model.nic import Nic, Wish
+from vmnet.model.tag import Tag
+from vmnet.peers.libvirt import Libvirt
+from vmnet.service.base import opened, tagged
+from vmnet.service.domains import look
+from vmnet.service.resolve import resolve
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a NIC.
+
+    Attributes:
+        name: what it is.
+        value: as text.
+        source: which source won.
+    """
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One NIC.
+
+    Attributes:
+        nic: its number.
+        tap: its TAP's name; empty if libvirt has not named it yet.
+        settings: in a fixed order.
+    """
+
+    nic: int
+    tap: str
+    settings: tuple[Setting, ...]
+
+
+def explain_domain(vm: str, uri: str | None, config: Config) -> tuple[list[Explained], list[str]]:
+    """Return the NICs of a libvirt domain and notes about those without a wish.
+
+    Raises:
+        NotFound: libvirt has no such domain.
+        VmnetError: a wish is beyond what the configuration has: the hook would refuse it too.
+    """
+    with Libvirt(uri) as peer:
+        state = peer.domain(check_vm_name(vm))
+        where = peer.uri
+    if state is None:
+        raise NotFound(
+            f"libvirt at {where} has no domain {shorten(vm)!r}",
+            code="no-domain",
+            remedy="`virsh list --all` lists those there are",
+        )
+    nics, notes = look(parse_domain(state.live or state.config), config)
+    found = []
+    for each in nics:
+        values = _values(each.nic)
+        values["network"] = each.wish.network or str(config.default)
+        settings = (Setting(n, values[n], each.sources[n]) for n in ("network", *_ORDER))
+        found.append(Explained(each.nic.nic, each.interface.target, tuple(settings)))
+    return found, notes
+
+
+def explain_plain(vm: str, config: Config) -> list[Explained]:
+    """Return the NICs that were attached for a VM without libvirt.
+
+    Raises:
+        NotFound: there are none.
+    """
+    with opened() as netlink:
+        found = [_plain(netlink, config, vm, link, tag) for link, tag in tagged(netlink, vm)]
+    if not found:
+        raise NotFound(
+            f"nothing is attached for {shorten(vm)!r}",
+            code="not-attached",
+            remedy="`vmnet list` shows what is; `vmnet plan` what an attach would do",
+        )
+    return found
+
+
+_ORDER = ("bridge", "mac", "mtu", "queues", "vhost", "model")
+
+
+def _plain(netlink: Netlink, config: Config, vm: str, link: Link, tag: Tag) -> Explained:
+    """Resolve the wish that asks for nothing: what attaching again would have."""
+    owner = link.tun.owner if link.tun is not None else None
+    nic = resolve(Wish(vm, tag.nic), config, netlink, link, owner)
+    values = _values(nic)
+    own = nic.mtu is not None
+    sources = {
+        "bridge": "the TAP's own tag",
+        "mac": "the TAP's own tag" if tag.mac else "this host and the VM's name",
+        "mtu": "the TAP itself" if own else f"bridge {nic.bridge!r}",
+        "queues": "the TAP's own tag",
+        "vhost": "every NIC",
+        "model": "every NIC",
+    }
+    if not own:
+        values["mtu"] = str(link.mtu)
+    return Explained(tag.nic, link.name, tuple(Setting(n, values[n], sources[n]) for n in _ORDER))
+
+
+def _values(nic: Nic) -> dict[str, str]:
+    return {
+        "bridge": nic.bridge,
+        "mac": nic.mac,
+        "mtu": str(nic.mtu) if nic.mtu is not None else "the bridge's",
+        "queues": str(nic.queues),
+        "vhost": nic.vhost.value,
+        "model": nic.model,
+    }

@@ -1,0 +1,179 @@
+"""Bringing running domains back to what is wished.
+
+Job: `vmnet sync`: for each NIC with a wish, what hot-plug without a hook, a bridge made anew or
+somebody's hand has put off is put right.
+Leaves to others: the plan of one NIC (`vmnet.service.domains`), saying (`vmnet.entry`).
+Privilege: root, and the libvirt connection's.
+
+libvirt runs no hook for hot-plug; so whoever plugs a NIC by virsh runs this afterwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from vmnet.errors import NotFound, VmnetError
+from vmnet.formats import domain as domain_xml
+from vmnet.formats import interface as interface_xml
+from vmnet.formats.config import Config
+from vmnet.kernel import signals
+from vmnet.kernel.apply import Apply
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.locks import WAIT_SECONDS
+from vmnet.model.domain import Domain, DomainState, Interface
+from vmnet.model.names import check_vm_name, shorten
+from vmnet.model.step import Move, Plan, UpdateDevice, Where
+from vmnet.peers.libvirt import Libvirt
+from vmnet.plan.domain import DomainNic
+from vmnet.service.base import locked_for, opened, vm_lock
+from vmnet.service.domains import Handled, keep_one, look, network_of, prove_vhost
+
+
+@dataclass
+class Synced:
+    """What came of one running domain.
+
+    Attributes:
+        domain: its name.
+        plans: what was done for each NIC that was off, by its number.
+        warnings: what is not as it was asked for and cannot be mended while it runs.
+    """
+
+    domain: str
+    plans: dict[int, Plan] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def sync(
+    vm: str | None = None,
+    *,
+    uri: str | None = None,
+    config: Config | None = None,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+) -> tuple[list[Synced], list[VmnetError]]:
+    """Bring every NIC that has a wish, of one running domain or of all, to what was wished.
+
+    Args:
+        vm: one domain, or None for all.
+        uri: the libvirt connection; None for this host's own.
+        config: the configuration.
+        dry_run: plan only.
+        wait: how long to wait for a lock, in seconds.
+
+    Returns:
+        What was off, domain by domain, and the failures; neither stops the rest.
+
+    Raises:
+        VmnetError: libvirt cannot be asked, or has no such domain.
+    """
+    config = config or Config()
+    done: list[Synced] = []
+    errors: list[VmnetError] = []
+    with signals.deferred(), Libvirt(uri) as peer, opened() as netlink:
+        for state in _running(peer, vm):
+            signals.check()
+            try:
+                with locked_for(f"domain:{state.name}", wait=wait, dry_run=dry_run):
+                    synced = Synced(state.name)
+                    done.append(synced)
+                    errors += _sync_one(netlink, peer, state, config, synced, dry_run=dry_run)
+            except VmnetError as error:
+                errors.append(error)
+    return done, errors
+
+
+def _running(peer: Libvirt, vm: str | None) -> list[DomainState]:
+    if vm is None:
+        return [state for state in peer.domains() if state.active]
+    state = peer.domain(check_vm_name(vm))
+    if state is None:
+        raise NotFound(
+            f"libvirt at {peer.uri} has no domain {shorten(vm)!r}",
+            code="no-domain",
+            remedy="`virsh list --all` lists those there are",
+        )
+    return [state] if state.active else []
+
+
+def _sync_one(
+    netlink: Netlink,
+    peer: Libvirt,
+    state: DomainState,
+    config: Config,
+    synced: Synced,
+    *,
+    dry_run: bool,
+) -> list[VmnetError]:
+    domain = domain_xml.parse_domain(state.live)
+    strayed = {i.mac: i for i in domain.interfaces if _bridge_off(domain, i, config)}
+    home = replace(domain, interfaces=tuple(_at_home(domain, i, config) for i in domain.interfaces))
+    nics, _ = look(home, config)
+    errors = []
+    for each in nics:
+        try:
+            plan = _sync_nic(netlink, peer, state, each, each.nic.mac in strayed, dry_run=dry_run)
+            if plan.moves:
+                synced.plans[each.nic.nic] = plan
+        except VmnetError as error:
+            errors.append(error)
+    handled = Handled(domain.name)
+    try:
+        prove_vhost(netlink, nics, handled)
+    except VmnetError as error:
+        # A running VM is not ended for it.
+        handled.warnings.append(error.message)
+    synced.warnings += handled.warnings
+    return errors
+
+
+def _bridge_off(domain: Domain, interface: Interface, config: Config) -> bool:
+    """Say whether libvirt has a port of its own making on another bridge than wished."""
+    wish = domain.wish(interface.mac)
+    if wish is None or interface.kind != "bridge":
+        return False
+    return interface.bridge != network_of(wish.network, config).bridge
+
+
+def _at_home(domain: Domain, interface: Interface, config: Config) -> Interface:
+    wish = domain.wish(interface.mac)
+    if wish is None or not _bridge_off(domain, interface, config):
+        return interface
+    return replace(interface, bridge=network_of(wish.network, config).bridge)
+
+
+def _sync_nic(
+    netlink: Netlink,
+    peer: Libvirt,
+    state: DomainState,
+    each: DomainNic,
+    strayed: bool,  # noqa: FBT001
+    *,
+    dry_run: bool,
+) -> Plan:
+    """Bring one NIC home: libvirt's own record first, or it would move the port back later."""
+    moves: list[Move] = []
+    with Apply(netlink, peer) as work:
+        if strayed:
+            moves.append(_update(state, each))
+            if not dry_run:
+                work.run(Plan(tuple(moves)))
+        with locked_for(vm_lock(state.name), wait=WAIT_SECONDS, dry_run=dry_run):
+            moves += keep_one(netlink, work, each, dry_run=dry_run).moves
+    return Plan(tuple(moves))
+
+
+def _update(state: DomainState, each: DomainNic) -> Move:
+    mac, interface = each.nic.mac, each.interface
+    before = domain_xml.interface_text(state.live, mac)
+    after = interface_xml.changed(
+        before,
+        queues=interface.queues,
+        mtu=None,
+        driver=interface.driver,
+        bridge=each.nic.bridge,
+    )
+    live = Where.LIVE
+    return Move(
+        UpdateDevice(state.name, live, mac, after), UpdateDevice(state.name, live, mac, before)
+    )
