@@ -256,7 +256,7 @@ def list_(
     vm: Annotated[str | None, typer.Argument(metavar="VM", help="Only this VM's.")] = None,
     json: Json = False,
 ) -> None:
-    """Show the NICs that vmnet made or manages, and who uses them.
+    """Show the NICs that vmnet made or manages, who uses them, and libvirt's own beside.
 
     \b
     Examples:
@@ -265,9 +265,13 @@ def list_(
     """
     from vmnet import look
     from vmnet.entry import say
+    from vmnet.service.inventory import domain_rows
 
     state["json"] = json
-    say.rows(look.list_nics(vm), as_json=json)
+    found = look.list_nics(vm)
+    theirs, notes = domain_rows(vm, {row.link.name for row in found})
+    say.rows(found, theirs, as_json=json)
+    say.notes(notes)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vmnet.plan.gc import Fate
     from vmnet.probe import Check
     from vmnet.service import Attached, Detached, Launch
+    from vmnet.service.inventory import DomainRow
 
 
 def attached(done: Attached, *, dry_run: bool, as_json: bool) -> None:
@@ -124,16 +126,17 @@ def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_jso
         report.note("nothing of vmnet's is here that gc is for")
 
 
-def rows(found: list[Row], *, as_json: bool) -> None:
-    """Answer `list`."""
+def rows(found: list[Row], theirs: list[DomainRow], *, as_json: bool) -> None:
+    """Answer `list`: vmnet's own NICs, and libvirt's beside them."""
     if as_json:
-        report.answer_json({"nics": [_row_data(row) for row in found]})
+        libvirt = [asdict(row) for row in theirs]
+        report.answer_json({"nics": [_row_data(row) for row in found], "libvirt": libvirt})
         return
-    if not found:
+    if not found and not theirs:
         report.note("no NIC is attached; `vmnet attach VM` makes one")
         return
     head = ("VM", "NIC", "TAP", "BRIDGE", "GUEST MAC", "MTU", "Q", "LIFE", "PID")
-    report.table(head, (_row_cells(row) for row in found))
+    report.table(head, [*map(_row_cells, found), *map(_domain_cells, theirs)])
 
 
 def holding(found: Holding, *, as_json: bool) -> None:
@@ -234,6 +237,12 @@ def _row_cells(row: Row) -> tuple[str, ...]:
         life,
         held or ("?" if link.carrier else "-"),
     )
+
+
+def _domain_cells(row: DomainRow) -> tuple[str, ...]:
+    life = "libvirt" if row.running else "off"
+    cells = (row.vm, "-", row.tap or "-", row.place or row.kind, row.mac or "-", "-")
+    return (*cells, str(row.queues), life, "-")
 
 
 def _row_data(row: Row) -> dict[str, Any]:

@@ -7,8 +7,9 @@ Privilege: none.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report, say
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vmnet.errors import VmnetError
     from vmnet.service.explain import Explained
     from vmnet.service.live import Plugged, Unplugged
+    from vmnet.service.rehearse import Rehearsed
     from vmnet.service.sync import Synced
 
 
@@ -79,6 +81,36 @@ def unplugged(vm: str, done: Sequence[Unplugged], *, dry_run: bool, as_json: boo
         report.note(
             f"nothing of vmnet's is in the metadata of {report.safe(vm)}, or not of that NIC"
         )
+
+
+def rehearsed(found: Sequence[Rehearsed], *, as_json: bool) -> None:
+    """Answer `hook test`."""
+    if as_json:
+        report.answer_json({"operations": [_rehearsed_data(each) for each in found]})
+        return
+    for each in found:
+        report.answer(report.styled(each.operation, "head", sys.stdout))
+        if each.refusal is not None:
+            report.answer(f"  refused: {report.safe(each.refusal.message)}")
+            report.answer(f"  try: {report.safe(each.refusal.remedy)}")
+        for nic, verdict in each.verdicts.items():
+            path = f"{verdict.path.value} ({verdict.reason.value}: {report.safe(verdict.detail)})"
+            report.answer(f"  nic {nic}: data path {path}")
+        for nic, plan in each.plans.items():
+            for words in say.plan_data(plan)["steps"]:
+                report.answer(f"  nic {nic}: {report.safe(words)}")
+        for note in each.notes:
+            report.answer(f"  {report.safe(note)}")
+
+
+def _rehearsed_data(each: Rehearsed) -> dict[str, Any]:
+    return {
+        "operation": each.operation,
+        "refusal": report.error_data(each.refusal) if each.refusal is not None else None,
+        "nics": {str(nic): say.plan_data(plan) for nic, plan in each.plans.items()},
+        "data_paths": {str(nic): say.path_data(v) for nic, v in each.verdicts.items()},
+        "notes": list(each.notes),
+    }
 
 
 def synced(

@@ -30,9 +30,10 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     """
     lines = []
     for line in template.splitlines():
+        indent = line[: len(line) - len(line.lstrip())]
         filled = re.sub(r"\$([a-z_]+)", lambda m: _value(m[1], values), line)
         if filled.strip():
-            lines.append(filled)
+            lines.append(filled.replace("\n", f"\n{indent}"))
     return "\n".join(lines)
 
 

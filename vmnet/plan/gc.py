@@ -16,6 +16,10 @@ from vmnet.plan.detach import plan_detach
 from vmnet.plan.refusals import describe
 
 
+#: How long the TAP of a libvirt domain may be unused before it counts as left behind, in seconds.
+DOMAIN_GRACE = 300
+
+
 @dataclass(frozen=True)
 class Fate:
     """What becomes of one link.
@@ -54,6 +58,9 @@ def judge(link: Link, holders: Holders, boottime: int, idle_age: int | None) -> 
         return _fate(link, tag, "leave", f"held by {describe(holders)}", Plan())
     if tag.life is Life.KEPT:
         return _judge_kept(link, tag, boottime, idle_age)
+    if tag.life is Life.DOMAIN:
+        # Its domain may be on its way: libvirt opens the TAP some time after `prepare`.
+        return _judge_kept(link, tag, boottime, max(idle_age or 0, DOMAIN_GRACE))
     why = (
         "its making was cut short"
         if tag.life is Life.BUILDING
