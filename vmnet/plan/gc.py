@@ -15,7 +15,6 @@ from vmnet.model.tag import IdleMark, Life, Tag, format_tag
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.refusals import describe
 
-
 #: How long the TAP of a libvirt domain may be unused before it counts as left behind, in seconds.
 DOMAIN_GRACE = 300
 
