@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from vmnet.errors import Conflict, NotFound
 from vmnet.kernel.links import Netlink
+from vmnet.kernel.observe import holders_of_all
 from vmnet.model.host import Holders, Link
 from vmnet.model.names import ALT_NAME_MAX, LINK_NAME_MAX, check_vm_name
 from vmnet.model.tag import Tag
@@ -65,7 +66,8 @@ def list_nics(vm: str | None = None) -> list[Row]:
         for index in names:
             bridge = netlink.link_by_index(index)
             names[index] = bridge.name if bridge else ""
-    held = _holders([link for link, _ in found if link.carrier])
+    # All of them: a carrier that was switched off is no sign that nobody holds the TAP.
+    held = holders_of_all(link.name for link, _ in found) if found else {}
     return [
         Row(link, tag, names.get(link.master, ""), held.get(link.name, Holders()))
         for link, tag in found
@@ -97,7 +99,7 @@ def who(name: str) -> Holding:
             code="not-a-tap",
             remedy="`vmnet list` shows vmnet's TAPs",
         )
-    holders = _holders([link])[link.name]
+    holders = holders_of_all([link.name])[link.name]
     if holders.known:
         from vmnet.kernel.processes import with_workers  # noqa: PLC0415 - psutil, only when needed
 
@@ -112,11 +114,3 @@ def _find(netlink: Netlink, name: str) -> Link | None:
         return None
     link = netlink.link(name) if len(raw) <= LINK_NAME_MAX else None
     return link or netlink.link_by_altname(name)
-
-
-def _holders(links: list[Link]) -> dict[str, Holders]:
-    if not links:
-        return {}
-    from vmnet.kernel.processes import holders  # noqa: PLC0415 - psutil, only when needed
-
-    return holders(link.name for link in links)

@@ -41,9 +41,9 @@ def set_carrier(fd: int, *, on: bool) -> None:
     fcntl.ioctl(fd, _TUNSETCARRIER, struct.pack("=i", on))
 
 
-def persist(fd: int) -> None:
-    """Let the TAP outlive its descriptors."""
-    fcntl.ioctl(fd, _TUNSETPERSIST, 1)
+def persist(fd: int, *, on: bool = True) -> None:
+    """Let the TAP outlive its descriptors, or not."""
+    fcntl.ioctl(fd, _TUNSETPERSIST, int(on))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.netns import taps
-from tests.netns.places import other_network
+from tests.netns.places import in_pid_namespace, other_network
 from tests.support.lab import Lab
 
 
@@ -180,17 +180,22 @@ def test_the_tap_of_another_vm_under_our_name_is_left_alone(lab: Lab) -> None:
 
 
 def _detach(lab: Lab) -> None:
-    assert "a process has it open" in lab.vmnet("detach", "vm1", status=6).err
+    err = lab.vmnet("detach", "vm1", status=6).err
+    assert "a process has it open" in err or "is held by" in err
+
+
+def _detach_unseen(lab: Lab) -> None:
+    in_pid_namespace(lambda: _detach(lab))
 
 
 def _collect(lab: Lab) -> None:
-    assert "mark" in lab.vmnet("gc", "--idle", "0").out
-    done = lab.vmnet("gc", "--idle", "0")
-    assert "leave" in done.out
-    assert "a process has it open" in done.out
+    for _ in range(2):
+        done = lab.vmnet("gc", "--idle", "0")
+        assert "leave" in done.out
+        assert "(sleep 1000)" in done.out
 
 
-@pytest.mark.parametrize("take_away", [_detach, _collect])
+@pytest.mark.parametrize("take_away", [_detach, _detach_unseen, _collect])
 @pytest.mark.parametrize(("flags", "queues"), [(taps.ONE, 1), (taps.MANY, 1), (taps.MANY, 3)])
 def test_a_holder_that_was_not_seen_keeps_its_tap(
     lab: Lab, flags: int, queues: int, take_away: Callable[[Lab], None]
@@ -205,6 +210,82 @@ def test_a_holder_that_was_not_seen_keeps_its_tap(
         assert tap["master"] == "br0"
     lab.vmnet("detach", "vm1")
     assert name not in lab.links()
+
+
+@pytest.mark.parametrize(("flags", "queues"), [(taps.ONE, 1), (taps.MANY, 1), (taps.MANY, 3)])
+@pytest.mark.parametrize(
+    "change",
+    [("--bridge", "br1"), ("--mac", "52:54:00:00:00:01"), ("--owner", "4242")],
+    ids=["bridge", "mac", "owner"],
+)
+def test_nothing_is_changed_under_a_holder_whose_carrier_is_off(
+    lab: Lab, flags: int, queues: int, change: tuple[str, ...]
+) -> None:
+    name = _attached(lab, *(("--queues", "4") if flags == taps.MANY else ()))
+    with taps.held(name, flags, queues, carrier=False):
+        before = lab.link(name)
+        done = lab.vmnet("attach", "vm1", *change, "--mtu", "1400", status=6)
+        assert f"vmnet who {name}" in done.err
+        assert lab.link(name) == before
+    lab.vmnet("attach", "vm1", *change, "--mtu", "1400")
+
+
+@pytest.mark.parametrize(("flags", "queues"), [(taps.ONE, 1), (taps.MANY, 2)])
+def test_an_admin_may_switch_the_carrier_off_and_the_tap_stays_held(
+    lab: Lab, flags: int, queues: int
+) -> None:
+    name = _attached(lab, *(("--queues", "2") if flags == taps.MANY else ()))
+    with taps.held(name, flags, queues) as pid:
+        lab.sh(f"ip link set dev {name} carrier off")
+        before = lab.link(name)
+        lab.vmnet("attach", "vm1", "--bridge", "br1", status=6)
+        (row,) = lab.vmnet("list", "--json").json["nics"]
+        found = lab.vmnet("who", name, "--json").json
+        assert [holder["pid"] for holder in row["holders"]] == [pid]
+        assert [holder["pid"] for holder in found["holders"]] == [pid]
+        assert row["held"] is found["held"] is True
+        assert f" {pid}\n" in lab.vmnet("list").out
+        for _ in range(2):
+            assert f"held by pid {pid} (sleep 1000)" in lab.vmnet("gc", "--idle", "0").out
+        assert lab.link(name) == before
+
+
+@pytest.mark.parametrize(("flags", "queues"), [(taps.ONE, 1), (taps.MANY, 2)])
+@pytest.mark.parametrize("seen", [True, False])
+def test_force_takes_it_from_a_holder_whose_carrier_is_off(
+    lab: Lab, flags: int, queues: int, *, seen: bool
+) -> None:
+    name = _attached(lab, *(("--queues", "2") if flags == taps.MANY else ()))
+    words = ("detach", "vm1", "--force")
+    with taps.held(name, flags, queues, carrier=False) as pid:
+        if seen:
+            assert f"while pid {pid} (sleep 1000) runs" in lab.vmnet(*words).err
+        else:
+            err = in_pid_namespace(lambda: lab.vmnet(*words).err)
+            assert "while a process that cannot be seen" in err
+        assert name not in lab.links()
+
+
+def test_a_kept_tap_that_its_holder_made_fleeting_is_not_called_kept(lab: Lab) -> None:
+    name = _attached(lab)
+    with taps.opened(name) as fd:
+        taps.persist(fd, on=False)
+        assert "it goes when that process ends" in lab.vmnet("attach", "vm1", status=6).err
+    assert name not in lab.links()
+    lab.vmnet("attach", "vm1")
+
+
+def test_the_automatic_mtu_of_a_held_tap_is_left_alone(lab: Lab) -> None:
+    lab.sh("ip link add foreign mtu 1500 type bridge; ip link set foreign up")
+    name = lab.vmnet("attach", "vm1", "--bridge", "foreign", "--json").json["tap"]
+    with taps.held(name):
+        lab.sh("ip tuntap add dev narrow mode tap; ip link set narrow mtu 1300 master foreign")
+        assert lab.link("foreign")["mtu"] == 1300
+        again = lab.vmnet("attach", "vm1", "--json").json
+        assert again["mtu"] == lab.link(name)["mtu"] == 1500
+        assert again["steps"] == []
+        assert "its MTU stays 1500" in lab.vmnet("attach", "vm1").err
+    assert lab.vmnet("attach", "vm1", "--json").json["mtu"] == lab.link(name)["mtu"] == 1300
 
 
 def test_a_holder_elsewhere_is_not_taken_for_ours(lab: Lab) -> None:

@@ -31,7 +31,9 @@ from vmnet.model.step import (
     AddAltname,
     DropAltname,
     Move,
+    NetlinkStep,
     OpenQueues,
+    Persist,
     QuietIpv6,
     Ref,
     SetAlias,
@@ -48,6 +50,8 @@ OTHER_MAC = "52:54:00:65:43:21"
 WISH = nic()
 TAP = attached(WISH)
 REF = Ref(TAP.name, TAP.index)
+#: A holder that does not show is refused by the kernel, before anything is changed.
+OPENED = Move(OpenQueues(REF, 1, multi_queue=False))
 
 wishes = st.builds(
     nic,
@@ -97,7 +101,7 @@ def test_one_wish_becomes_another_by_differences_alone(first: Nic, second: Nic) 
 def test_undo_gives_back_what_was_there(first: Nic, second: Nic) -> None:
     tap = replace(attached(first), up=False)
     plan = plan_attach(second, view(second, tap), NOW)
-    assert [move.undo for move in plan.moves if move.undo is None and not _owner(move)] == []
+    assert [move.undo for move in plan.moves if move.undo is None and not _open(move)] == []
     back = undone(after(tap, plan), plan)
     assert back is not None
     assert set(back.altnames) == set(tap.altnames)
@@ -106,8 +110,8 @@ def test_undo_gives_back_what_was_there(first: Nic, second: Nic) -> None:
         assert back.tun == tap.tun
 
 
-def _owner(move: Move) -> bool:
-    return isinstance(move.do, SetOwner)
+def _open(move: Move) -> bool:
+    return isinstance(move.do, SetOwner | OpenQueues)
 
 
 def test_another_mtu_is_one_step() -> None:
@@ -127,6 +131,7 @@ def test_an_mtu_that_brings_ipv6_back_is_followed_by_silence(
 
 def test_another_mac_changes_address_name_and_tag() -> None:
     assert moves(nic(mac=OTHER_MAC)) == (
+        OPENED,
         Move(SetMac(REF, tap_mac(OTHER_MAC)), SetMac(REF, tap_mac(MAC))),
         Move(DropAltname(REF, mac_alt_name(MAC)), AddAltname(REF, mac_alt_name(MAC))),
         Move(AddAltname(REF, mac_alt_name(OTHER_MAC)), DropAltname(REF, mac_alt_name(OTHER_MAC))),
@@ -136,6 +141,7 @@ def test_another_mac_changes_address_name_and_tag() -> None:
 
 def test_another_bridge_moves_the_port_from_where_vmnet_put_it() -> None:
     assert moves(nic(bridge="br1")) == (
+        OPENED,
         Move(SetMaster(REF, Ref("br1", BR1.index)), SetMaster(REF, Ref("br0", BR0.index))),
         Move(SetAlias(REF, tagged(TAP, bridge="br1")), SetAlias(REF, TAP.alias)),
     )
@@ -153,6 +159,7 @@ def test_a_running_vms_tap_may_be_put_back() -> None:
 
 def test_another_owner_is_one_step() -> None:
     assert moves(nic(owner=1001)) == (
+        OPENED,
         Move(SetOwner(REF, 1001, multi_queue=False), SetOwner(REF, 1000, multi_queue=False)),
     )
 
@@ -237,9 +244,65 @@ def test_attach_does_not_promise_to_keep_what_goes_with_a_running_launch() -> No
 
 
 def test_run_leaves_a_launchs_tap_one_that_goes_with_its_process() -> None:
-    tap = replace(launched(nic(owner=None)), carrier=False)
-    plan = plan_run(nic(owner=None), view(WISH, tap), NOW)
+    plan = plan_run(nic(owner=None), view(WISH, orphan()), NOW)
     assert [type(move.do) for move in plan.moves] == [OpenQueues]
+
+
+def orphan() -> Link:
+    """Return a launch's TAP that stayed: its process made it persistent."""
+    tap = launched(nic(owner=None))
+    assert tap.tun is not None
+    return replace(tap, carrier=False, tun=replace(tap.tun, persist=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"persist": False}, {"multi_queue": True, "queues": 1}],
+    ids=["not persistent", "queues"],
+)
+@pytest.mark.parametrize(
+    "wished", [{"bridge": "br1"}, {"mac": OTHER_MAC}, {"owner": 0}], ids=["bridge", "MAC", "owner"]
+)
+def test_a_carrier_that_was_switched_off_is_not_taken_for_free(
+    change: dict[str, object], wished: dict[str, object]
+) -> None:
+    queues = 2 if "queues" in change else 1
+    tap = attached(nic(queues=queues))
+    assert tap.tun is not None
+    tap = replace(tap, tun=replace(tap.tun, **change))  # type: ignore[arg-type]
+    with pytest.raises(Busy):
+        moves(nic(queues=queues, **wished), tap)  # type: ignore[arg-type]
+
+
+def test_a_kept_tap_that_is_no_longer_persistent_is_not_called_kept() -> None:
+    assert TAP.tun is not None
+    tap = replace(TAP, carrier=True, tun=replace(TAP.tun, persist=False))
+    with pytest.raises(Busy, match="it goes when that process ends"):
+        moves(WISH, tap, HELD)
+    left = plan_left(WISH, view(WISH, tap), Life.KEPT).moves
+    assert [type(move.do) for move in left] == [Persist]
+
+
+@pytest.mark.parametrize(
+    "wish", [nic(bridge="br1", owner=0), nic(bridge="br1", mac=OTHER_MAC, mtu=1000)]
+)
+def test_a_bridge_and_the_tag_that_names_it_change_in_one_batch(wish: Nic) -> None:
+    kinds = [isinstance(move.do, NetlinkStep) for move in moves(wish)]
+    assert kinds == sorted(kinds)
+    steps = {type(move.do) for move in moves(wish)}
+    assert {SetMaster, SetAlias} <= steps
+
+
+def test_the_mtu_of_a_held_tap_is_changed_only_where_one_was_asked_for() -> None:
+    wide, narrow = replace(TAP, mtu=1500, carrier=True), bridge(mtu=1400)
+    plan = plan_attach(WISH, view(WISH, wide, bridges=(narrow,), holders=HELD), NOW)
+    assert plan.moves == ()
+    assert "its MTU stays 1500" in " ".join(plan.notes)
+    asked = nic(mtu=1400)
+    plan = plan_attach(asked, view(asked, wide, bridges=(narrow,), holders=HELD), NOW)
+    assert [type(move.do) for move in plan.moves] == [SetMtu]
+    free = plan_attach(WISH, view(WISH, TAP, bridges=(narrow,)), NOW)
+    assert [type(move.do) for move in free.moves] == [OpenQueues, SetMtu]
 
 
 def test_a_holder_counts_though_the_carrier_is_not_seen() -> None:
@@ -263,9 +326,9 @@ def test_run_opens_the_only_queue_of_a_kept_tap() -> None:
     assert plan.moves == (Move(OpenQueues(REF, 1, multi_queue=False)),)
 
 
-def test_run_adjusts_a_kept_tap_before_it_opens_it() -> None:
+def test_run_opens_a_kept_tap_before_it_adjusts_it() -> None:
     plan = plan_run(nic(mtu=1400), view(nic(mtu=1400), TAP), NOW)
-    assert [type(move.do) for move in plan.moves] == [SetMtu, OpenQueues]
+    assert [type(move.do) for move in plan.moves] == [OpenQueues, SetMtu]
 
 
 @pytest.mark.parametrize("tap", [replace(TAP, carrier=True), launched(nic(owner=None))])

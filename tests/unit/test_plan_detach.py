@@ -9,7 +9,17 @@ import pytest
 from tests.unit.values import HELD, attached, bridge, foreign_tap, launched, nic
 from vmnet.errors import Busy
 from vmnet.model.host import Holders
-from vmnet.model.step import DeleteLink, DropAltname, DropTap, Move, Plan, Ref, SetAlias, SetMaster
+from vmnet.model.step import (
+    DeleteLink,
+    DropAltname,
+    DropTap,
+    Move,
+    OpenQueues,
+    Plan,
+    Ref,
+    SetAlias,
+    SetMaster,
+)
 from vmnet.model.tag import Own, format_tag
 from vmnet.plan.detach import plan_detach
 
@@ -62,6 +72,12 @@ def test_force_deletes_and_says_what_breaks() -> None:
     assert "pid 4711" in note
 
 
+def test_force_deletes_what_the_kernel_said_is_held() -> None:
+    plan = plan_detach(TAP, NOBODY, force=True, refused=True)
+    assert plan.moves == (Move(DeleteLink(REF)),)
+    assert "a process that cannot be seen" in plan.notes[0]
+
+
 def test_a_link_without_a_tag_is_left() -> None:
     assert plan_detach(foreign_tap(), NOBODY, force=True) == Plan()
     assert plan_detach(bridge(), NOBODY, force=True) == Plan()
@@ -75,6 +91,7 @@ def test_a_copied_tag_does_not_make_another_link_vmnets() -> None:
 def test_a_tap_that_qemu_made_is_only_let_go_of() -> None:
     tap = replace(TAP, alias=managed_alias())
     assert [move.do for move in plan_detach(tap, NOBODY, force=False).moves] == [
+        OpenQueues(REF, 1, multi_queue=False),
         SetMaster(REF, None),
         DropAltname(REF, "vmnet-vm1-0"),
         SetAlias(REF, ""),

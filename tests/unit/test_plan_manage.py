@@ -133,9 +133,9 @@ def test_what_vmnet_may_not_change_is_refused(
 
 @pytest.mark.parametrize("vm", ["vm1", "a,vhost=on;$(touch x)", "é" * 127, "x" * 255])
 def test_letting_go_leaves_the_tap_without_anything_of_vmnets(vm: str) -> None:
-    tap = replace(managed(nic(vm)), carrier=False)
+    tap = managed(nic(vm))
     tap = replace(tap, altnames=(*tap.altnames, "uplink"))
-    plan = plan_detach(tap, view(nic()).holders, force=False)
+    plan = plan_detach(tap, view(nic()).holders, force=True)
     left = carried(tap, [move.do for move in plan.moves])
     assert left is not None
     assert (left.alias, left.master, left.altnames) == ("", 0, ("uplink",))

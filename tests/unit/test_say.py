@@ -199,7 +199,10 @@ def test_who_says_what_it_cannot_see(capsys: pytest.CaptureFixture[str]) -> None
     out, err = capsys.readouterr()
     assert "cannot be seen" in out
     assert "hidepid" in err
-    idle = replace(hidden, link=replace(hidden.link, carrier=False))
+    tun = hidden.link.tun
+    assert tun is not None
+    tun = replace(tun, persist=True)
+    idle = replace(hidden, link=replace(hidden.link, carrier=False, tun=tun))
     say.holding(idle, as_json=False)
     assert "nobody" in capsys.readouterr().out
 

@@ -105,7 +105,8 @@ def test_an_owner_changed_later_has_no_form() -> None:
     wish = nic(owner=7)
     lines = plan_lines(plan_attach(wish, view(wish, attached(nic())), NOW))
     assert commands(lines) == []
-    assert "uid 7" in lines[0]
+    assert "opens 1 queue of" in lines[0]
+    assert "uid 7" in lines[1]
 
 
 def test_what_ip_does_otherwise_is_said() -> None:

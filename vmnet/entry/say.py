@@ -151,8 +151,8 @@ def holding(found: Holding, *, as_json: bool) -> None:
     for holder in found.holders.known:
         _holder(holder)
     if not found.holders.known:
-        report.answer("  held by a process that cannot be seen" if link.carrier else "  nobody")
-        if link.carrier and found.holders.blind:
+        report.answer("  held by a process that cannot be seen" if link.in_use else "  nobody")
+        if link.in_use and found.holders.blind:
             report.note(f"note: {found.holders.blind}")
 
 
@@ -235,7 +235,7 @@ def _row_cells(row: Row) -> tuple[str, ...]:
         str(link.mtu),
         str(tag.queues),
         life,
-        held or ("?" if link.carrier else "-"),
+        held or ("?" if link.in_use else "-"),
     )
 
 
@@ -253,7 +253,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "bridge": row.bridge or None,
         "mtu": row.link.mtu,
         "up": row.link.up,
-        "held": row.link.carrier or bool(row.holders.known),
+        "held": row.link.in_use or bool(row.holders.known),
         "altnames": list(row.link.altnames),
         "holders": [_holder_data(holder) for holder in row.holders.known],
         "blind": row.holders.blind or None,
@@ -287,7 +287,7 @@ def _holder_data(holder: Holder) -> dict[str, Any]:
 def _holding_data(found: Holding) -> dict[str, Any]:
     return {
         "tap": found.link.name,
-        "held": found.link.carrier or bool(found.holders.known),
+        "held": found.link.in_use or bool(found.holders.known),
         "bridge": found.bridge or None,
         "nic": _tag_data(found.tag) if found.tag else None,
         "holders": [_holder_data(holder) for holder in found.holders.known],

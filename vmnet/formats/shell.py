@@ -102,7 +102,8 @@ def _tun_lines(step: TunStep) -> list[str]:
         case CreateTap():
             return _create_tap(step, None, kept=True)
         case OpenQueues(link, count):
-            return [f"# vmnet opens {count} queues of {link.name} and hands them to QEMU"]
+            queues = "1 queue" if count == 1 else f"{count} queues"
+            return [f"# vmnet opens {queues} of {link.name}, unless a process has it open"]
         case SetOwner(link, uid):
             return [f"# vmnet gives {link.name} to uid {uid} (TUNSETOWNER has no ip command)"]
         case Persist(link):

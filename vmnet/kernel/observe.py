@@ -7,6 +7,8 @@ Privilege: reading links needs none; seeing who holds a TAP needs root.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vmnet.errors import NotFound
 from vmnet.kernel.host import boot_id, machine_id
 from vmnet.kernel.links import Netlink
@@ -53,13 +55,23 @@ def place_view(netlink: Netlink, nic: Nic) -> NicView:
     return NicView("", None, None, bridge, there, None, Holders())
 
 
-def holders_of(link: Link | None) -> Holders:
-    """Return who holds a TAP; the kernel's carrier spares the search where nobody does."""
-    if link is None or not link.carrier or not link.is_tap:
+def holders_of(link: Link | None, *, search: bool = False) -> Holders:
+    """Return who holds a TAP.
+
+    Args:
+        link: the TAP.
+        search: go through all processes, even if the kernel shows no sign of a holder.
+    """
+    if link is None or not link.is_tap or not (search or link.in_use):
         return Holders()
+    return holders_of_all([link.name])[link.name]
+
+
+def holders_of_all(names: Iterable[str]) -> dict[str, Holders]:
+    """Return who holds each TUN or TAP of these names; one search serves all."""
     from vmnet.kernel import processes  # noqa: PLC0415 - psutil costs 45 ms, needed only here
 
-    return processes.holders([link.name])[link.name]
+    return processes.holders(names)
 
 
 def bridge_mac(name: str) -> str:

@@ -46,7 +46,7 @@ class Link:
         mtu: in bytes.
         master: index of the bridge it is a port of, or 0.
         up: IFF_UP.
-        carrier: for a TAP: a process has it open.
+        carrier: for a TAP: a process has it open, and nobody switched its carrier off.
         carrier_ups: how often the carrier came on since the link was made; 0 for a TAP that only
             its maker has had open (IFLA_CARRIER_UP_COUNT).
         alias: the text of `ip link set alias`.
@@ -76,6 +76,16 @@ class Link:
     def is_tap(self) -> bool:
         """Whether it is a TAP."""
         return self.tun is not None and self.tun.tap
+
+    @property
+    def in_use(self) -> bool:
+        """Whether the kernel shows that a process has this TUN or TAP open.
+
+        It need not: of a persistent one with a single queue, whose carrier somebody switched off,
+        only opening it tells.
+        """
+        tun = self.tun
+        return tun is not None and (self.carrier or not tun.persist or tun.queues > 0)
 
 
 @dataclass(frozen=True)

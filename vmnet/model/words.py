@@ -51,7 +51,8 @@ def _describe_tap(step: TunStep) -> str:
         case CreateTap(name):
             return f"make tap {name!r}"
         case OpenQueues(link, count):
-            return f"open {count} queues of tap {link.name!r}"
+            queues = "1 queue" if count == 1 else f"{count} queues"
+            return f"open {queues} of tap {link.name!r}"
         case SetOwner(link, uid):
             return f"give tap {link.name!r} to uid {uid}"
         case Persist(link):

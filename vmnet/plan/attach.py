@@ -2,7 +2,8 @@
 
 Job: the difference between a wish and the host, as a plan; refusals where vmnet may not change
 what it finds.
-Leaves to others: looking (`vmnet.kernel.observe`), doing (`vmnet.kernel.apply`).
+Leaves to others: what is different on a TAP that is there (`vmnet.plan.adjust`), looking
+(`vmnet.kernel.observe`), doing (`vmnet.kernel.apply`).
 Privilege: none.
 
 The order follows the kernel's needs: owner before anything else can open the TAP, MTU before the
@@ -15,15 +16,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vmnet.errors import Conflict, InvalidInput, NotFound
-from vmnet.model.host import Holders, Link, NicView, TunFacts
+from vmnet.model.host import Link, NicView
 from vmnet.model.mac import tap_mac
-from vmnet.model.names import alt_name, mac_alt_name, shorten
+from vmnet.model.names import alt_name, mac_alt_name
 from vmnet.model.nic import Nic
 from vmnet.model.step import (
     IPV6_MIN_MTU,
     AddAltname,
     CreateTap,
-    DropAltname,
     DropTap,
     Move,
     OpenQueues,
@@ -40,7 +40,8 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import IdleMark, Life, Own, Tag, format_tag, vm_in_tag
-from vmnet.plan.refusals import held, not_a_tap, stolen
+from vmnet.plan.adjust import adjust, bridge_notes, guarded
+from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ def plan_attach(
     check_mtu_fits(nic, bridge)
     check_mac_free(nic, view)
     if view.tap is None:
-        return Plan(_create(nic, view.name, bridge, now, life), _notes(nic, bridge))
-    return _adjust(nic, view, view.tap, bridge, life, live=live)
+        return Plan(_create(nic, view.name, bridge, now, life), bridge_notes(nic, bridge))
+    plan = adjust(nic, view, view.tap, bridge, life, live=live)
+    return plan if live else guarded(nic, view.tap, plan)
 
 
 def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
@@ -97,11 +99,13 @@ def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
     if view.tap is None:
         moves = _create(nic, view.name, bridge, now, Life.PROCESS)
         opened = OpenQueues(Ref(view.name), nic.queues, multi)
-        return Plan((*moves, Move(opened)) if multi else moves, _notes(nic, bridge))
-    adjusted = _adjust(nic, view, view.tap, bridge, Life.PROCESS)
-    _refuse_if_held(view.tap, view.holders, "start a second QEMU on it")
+        return Plan((*moves, Move(opened)) if multi else moves, bridge_notes(nic, bridge))
+    adjusted = adjust(nic, view, view.tap, bridge, Life.PROCESS)
+    if is_held(view.tap, view.holders):
+        raise held(view.tap, view.holders, "start a second QEMU on it")
+    # First: a holder that did not show is refused before anything is changed.
     opened = OpenQueues(Ref(view.name, view.tap.index), nic.queues, multi)
-    return Plan((*adjusted.moves, Move(opened)), adjusted.notes)
+    return Plan((Move(opened), *adjusted.moves), adjusted.notes)
 
 
 def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
@@ -126,15 +130,17 @@ def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
         return _adjust_managed(tap, bridge, view.master)
     if view.master is not None and view.master.index != bridge.index:
         raise stolen(tap, view.master, bridge.name)
-    return Plan(_manage(nic, tap, bridge, now), _notes(nic, bridge))
+    return Plan(_manage(nic, tap, bridge, now), bridge_notes(nic, bridge))
 
 
 def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
     """Return what a second look finds still to do after a plan was carried out.
 
+    The TAP may be open now: the plan itself opened it.
+
     Raises:
         NotFound: the TAP or the bridge is gone.
-        Conflict, Busy: what is left could not be done either.
+        Conflict: what is left could not be done either.
     """
     bridge = check_bridge(nic.bridge, view)
     if view.tap is None:
@@ -143,7 +149,7 @@ def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
             code="link-gone",
             remedy="another program may have removed it: see `ip monitor link`",
         )
-    return _adjust(nic, view, view.tap, bridge, life, live=True)
+    return adjust(nic, view, view.tap, bridge, life, ours=True)
 
 
 def check_bridge(name: str, view: NicView) -> Link:
@@ -189,21 +195,6 @@ def check_mac_free(nic: Nic, view: NicView) -> None:
     )
 
 
-def _notes(nic: Nic, bridge: Link) -> tuple[str, ...]:
-    notes = []
-    if not bridge.up:
-        notes.append(
-            f"bridge {bridge.name!r} is down: nothing passes until `ip link set {bridge.name} up`"
-        )
-    pinned = bridge.tag is not None and bridge.tag.own is Own.MADE
-    if nic.mtu is not None and nic.mtu < bridge.mtu and not pinned:
-        notes.append(
-            f"MTU {nic.mtu} is below the {bridge.mtu} of bridge {bridge.name!r}: if nobody ever "
-            "set the bridge's, it shrinks to that while this NIC is attached"
-        )
-    return tuple(notes)
-
-
 def _new_tag(nic: Nic, now: Moment, own: Own, life: Life) -> Tag:
     kept = life in (Life.KEPT, Life.DOMAIN)
     return Tag(
@@ -245,119 +236,6 @@ def _create(nic: Nic, name: str, bridge: Link, now: Moment, life: Life) -> tuple
     return (first, *(Move(step) for step in steps))
 
 
-def _adjust(
-    nic: Nic, view: NicView, tap: Link, bridge: Link, life: Life, *, live: bool = False
-) -> Plan:
-    tag, tun = _check_ours(nic, tap)
-    if tag.life is Life.DOMAIN and life is not Life.DOMAIN:
-        raise Conflict(
-            f"tap {tap.name!r} is that of a running libvirt domain",
-            code="tap-of-domain",
-            remedy=f"`vmnet attach {shorten(nic.vm)} --libvirt` changes it",
-        )
-    if tun.multi_queue != (nic.queues > 1):
-        made = "many queues" if tun.multi_queue else "one queue"
-        raise Conflict(
-            f"tap {tap.name!r} was made for {made}, {nic.queues} asked for: "
-            "the kernel cannot change that on a live TAP",
-            code="queues-fixed",
-            remedy="stop the VM, `vmnet detach` it, attach it again",
-        )
-    if life is not Life.PROCESS and tag.life is Life.PROCESS:
-        _refuse_if_held(tap, view.holders, "keep it: it goes when that process ends")
-    moves = [
-        *_move_master(tap, tag, view, bridge, live=live),
-        *_move_link(nic, tap, tag, view.holders, bridge),
-        *_move_owner(nic, tap, tun, view.holders),
-    ]
-    wished = replace(
-        tag,
-        mac=nic.mac,
-        queues=nic.queues,
-        bridge=bridge.name,
-        life=_life_after(tag, life),
-    )
-    link = Ref(tap.name, tap.index)
-    if wished != tag:
-        moves.append(Move(SetAlias(link, format_tag(wished)), SetAlias(link, tap.alias)))
-    if not tap.up:
-        moves.append(Move(SetUp(link), SetUp(link, up=False)))
-    return Plan(tuple(moves), _notes(nic, bridge))
-
-
-def _life_after(tag: Tag, wished: Life) -> Life:
-    """Return how long a TAP that is there is to stay: a shorter wish does not end a kept one."""
-    if wished is Life.PROCESS:
-        return Life.KEPT if tag.life is Life.BUILDING else tag.life
-    return tag.life if tag.life is Life.KEPT else wished
-
-
-def _check_ours(nic: Nic, tap: Link) -> tuple[Tag, TunFacts]:
-    tag = tap.tag
-    if tap.tun is None or not tap.tun.tap:
-        raise not_a_tap(tap)
-    if tag is None:
-        raise Conflict(
-            f"a tap {tap.name!r} is already there and is not vmnet's",
-            code="tap-foreign",
-            remedy=f"look at it with `vmnet who {tap.name}`; vmnet leaves it alone",
-        )
-    if not tag.is_for(nic.vm, nic.nic):
-        raise Conflict(
-            f"tap {tap.name!r} belongs to VM {tag.vm_name!r}, NIC {tag.nic}: "
-            "the two names have the same hash",
-            code="name-collision",
-            remedy="rename one of the VMs",
-        )
-    return tag, tap.tun
-
-
-def _move_master(tap: Link, tag: Tag, view: NicView, bridge: Link, *, live: bool) -> list[Move]:
-    current = view.master
-    if current is not None and current.index == bridge.index:
-        return []
-    link, target = Ref(tap.name, tap.index), Ref(bridge.name, bridge.index)
-    if current is None:
-        return [Move(SetMaster(link, target), SetMaster(link, None))]
-    if current.name != tag.bridge:
-        raise stolen(tap, current, bridge.name)
-    if not live:
-        _refuse_if_held(tap, view.holders, f"move it from {current.name!r} to {bridge.name!r}")
-    return [Move(SetMaster(link, target), SetMaster(link, Ref(current.name, current.index)))]
-
-
-def _move_link(nic: Nic, tap: Link, tag: Tag, holders: Holders, bridge: Link) -> list[Move]:
-    link = Ref(tap.name, tap.index)
-    moves = []
-    mtu = nic.mtu or bridge.mtu
-    if tap.mtu != mtu:
-        moves.append(Move(SetMtu(link, mtu), SetMtu(link, tap.mtu)))
-    if tap.mtu < IPV6_MIN_MTU <= mtu:
-        moves.append(Move(QuietIpv6(link), QuietIpv6(link)))  # silence is not taken back
-    if tag.mac != nic.mac:
-        _refuse_if_held(tap, holders, f"change the guest's MAC to {nic.mac}")
-    if tap.mac != tap_mac(nic.mac):
-        moves.append(Move(SetMac(link, tap_mac(nic.mac)), SetMac(link, tap.mac)))
-    old, new = mac_alt_name(tag.mac), mac_alt_name(nic.mac)
-    if old != new and old in tap.altnames:
-        moves.append(Move(DropAltname(link, old), AddAltname(link, old)))
-    moves += [
-        Move(AddAltname(link, altname), DropAltname(link, altname))
-        for altname in (alt_name(nic.vm, nic.nic), new)
-        if altname not in tap.altnames
-    ]
-    return moves
-
-
-def _move_owner(nic: Nic, tap: Link, tun: TunFacts, holders: Holders) -> list[Move]:
-    if nic.owner is None or nic.owner == tun.owner:
-        return []
-    _refuse_if_held(tap, holders, f"give it to uid {nic.owner}")
-    link = Ref(tap.name, tap.index)
-    undo = None if tun.owner is None else SetOwner(link, tun.owner, tun.multi_queue)
-    return [Move(SetOwner(link, nic.owner, tun.multi_queue), undo)]
-
-
 def _manage(nic: Nic, tap: Link, bridge: Link, now: Moment) -> tuple[Move, ...]:
     link = Ref(tap.name, tap.index)
     tag = _new_tag(replace(nic, mac=""), now, Own.MANAGED, Life.PROCESS)
@@ -389,8 +267,3 @@ def _adjust_managed(tap: Link, bridge: Link, master: Link | None) -> Plan:
     if not tap.up:
         moves.append(Move(SetUp(link), SetUp(link, up=False)))
     return Plan(tuple(moves))
-
-
-def _refuse_if_held(tap: Link, holders: Holders, what: str) -> None:
-    if tap.carrier or holders.known:
-        raise held(tap, holders, what)

@@ -14,6 +14,7 @@ from vmnet.model.step import (
     DropAltname,
     DropTap,
     Move,
+    OpenQueues,
     Plan,
     Ref,
     SetAlias,
@@ -21,16 +22,17 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import Own, Tag
-from vmnet.plan.refusals import describe, held
+from vmnet.plan.refusals import describe, held, is_held
 
 
-def plan_detach(link: Link, holders: Holders, *, force: bool) -> Plan:
+def plan_detach(link: Link, holders: Holders, *, force: bool, refused: bool = False) -> Plan:
     """Return the steps that undo an attach.
 
     Args:
         link: a link with vmnet's tag.
         holders: who has it open.
         force: take it away from a running VM; the plan's notes say what breaks.
+        refused: the kernel told of a holder that nothing else shows.
 
     Raises:
         Busy: a process holds it, and `force` is not given.
@@ -38,16 +40,23 @@ def plan_detach(link: Link, holders: Holders, *, force: bool) -> Plan:
     tag = link.tag
     if tag is None or link.tun is None:
         return Plan()
-    in_use = link.carrier or bool(holders.known)
+    in_use = refused or is_held(link, holders)
     if in_use and not force:
         raise held(link, holders, "detach it")
     notes = (_breaks(link, tag, holders),) if in_use else ()
     if tag.own is Own.MANAGED:
-        return Plan(plan_unmanage(link, tag).moves, notes)
+        moves = plan_unmanage(link, tag).moves
+        # A holder that does not show: opened first, it is refused by the kernel.
+        return Plan(moves if in_use else (Move(_opened(link)), *moves), notes)
     ref = Ref(link.name, link.index)
     if in_use:
         return Plan((Move(DeleteLink(ref)),), notes)
     return Plan((Move(DropTap(ref, link.tun.multi_queue)),))
+
+
+def _opened(link: Link) -> OpenQueues:
+    multi_queue = link.tun is not None and link.tun.multi_queue
+    return OpenQueues(Ref(link.name, link.index), 1, multi_queue)
 
 
 def plan_unmanage(link: Link, tag: Tag) -> Plan:

@@ -37,7 +37,7 @@ from vmnet.model.step import (
 from vmnet.model.tag import Life, Own, Tag, format_tag, vm_in_tag
 from vmnet.model.vhost import Finding, Policy, Reason
 from vmnet.plan.attach import Moment, check_bridge, check_mac_free, check_mtu_fits, plan_attach
-from vmnet.plan.refusals import held, not_a_tap
+from vmnet.plan.refusals import held, is_held, not_a_tap
 
 #: Interface types whose TAP libvirt makes and puts into a Linux bridge.
 _BRIDGED = ("bridge", "network")
@@ -222,7 +222,7 @@ def plan_prepare(nic: Nic, view: NicView, now: Moment) -> Plan:
     stale = tag is not None and tag.life is Life.DOMAIN and tag.is_for(nic.vm, nic.nic)
     if tap is None or tap.tun is None or not stale:
         return plan_attach(nic, view, now, life=Life.DOMAIN)
-    if tap.carrier or view.holders.known:
+    if is_held(tap, view.holders):
         raise held(tap, view.holders, "make it anew for a domain that starts")
     user = view.mac_user
     if user is not None and user.index == tap.index:

@@ -13,7 +13,7 @@ from vmnet.model.host import Holders, Link
 from vmnet.model.step import Move, Plan, Ref, SetAlias
 from vmnet.model.tag import IdleMark, Life, Tag, format_tag
 from vmnet.plan.detach import plan_detach
-from vmnet.plan.refusals import describe
+from vmnet.plan.refusals import describe, is_held
 
 #: How long the TAP of a libvirt domain may be unused before it counts as left behind, in seconds.
 DOMAIN_GRACE = 300
@@ -52,8 +52,7 @@ def judge(link: Link, holders: Holders, boottime: int, idle_age: int | None) -> 
     tag = link.tag
     if tag is None:
         return Fate(link.name, "", 0, "leave", "not vmnet's", Plan())
-    # One that is not persistent is there only because somebody has it open, carrier or not.
-    if link.carrier or holders.known or (link.tun is not None and not link.tun.persist):
+    if is_held(link, holders):
         return _fate(link, tag, "leave", f"held by {describe(holders)}", Plan())
     if tag.life is Life.KEPT:
         return _judge_kept(link, tag, boottime, idle_age)

@@ -11,6 +11,11 @@ from vmnet.errors import Busy, Conflict, VmnetError
 from vmnet.model.host import Holders, Link
 
 
+def is_held(tap: Link, holders: Holders) -> bool:
+    """Say whether a process has the TAP open, as far as can be seen."""
+    return tap.in_use or bool(holders.known)
+
+
 def held(tap: Link, holders: Holders, what: str) -> Busy:
     """Return the refusal to touch a TAP that a process has open, with who it is."""
     return Busy(

@@ -7,13 +7,16 @@ Privilege: CAP_NET_ADMIN in the network namespace; root, to see who holds what.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 from vmnet.errors import Busy, VmnetError
 from vmnet.kernel import host, signals
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import remove_leftovers
-from vmnet.kernel.observe import bridge_view, holders_of
+from vmnet.kernel.observe import bridge_view, holders_of, holders_of_all
 from vmnet.kernel.rtnetlink import Refused
-from vmnet.model.host import Link
+from vmnet.model.host import Holders, Link
 from vmnet.model.step import Plan
 from vmnet.model.tag import Tag
 from vmnet.plan.bridge import is_leftover, plan_bridge_delete
@@ -36,10 +39,13 @@ def collect(
     fates: list[Fate] = []
     errors: list[VmnetError] = []
     with signals.deferred(), opened() as netlink:
-        for link, tag in list(tagged(netlink)):
+        found = list(tagged(netlink))
+        # One search serves all of them, and none is made where nothing is to be done.
+        search = cache(lambda: holders_of_all([link.name for link, _ in found]))
+        for link, tag in found:
             signals.check()
             try:
-                fates.append(_collect_one(netlink, link, tag, idle, dry_run=dry_run))
+                fates.append(_collect_one(netlink, link, tag, idle, search, dry_run=dry_run))
             except Refused as error:
                 errors.append(of_refusal(error))
             except VmnetError as error:
@@ -60,7 +66,13 @@ def collect(
 
 
 def _collect_one(
-    netlink: Netlink, link: Link, tag: Tag, idle: int | None, *, dry_run: bool
+    netlink: Netlink,
+    link: Link,
+    tag: Tag,
+    idle: int | None,
+    search: Callable[[], dict[str, Holders]],
+    *,
+    dry_run: bool,
 ) -> Fate:
     try:
         with locked_for(f"vm:{tag.vm_name}", wait=0, dry_run=dry_run):
@@ -70,6 +82,8 @@ def _collect_one(
                     link.name, tag.vm_name, tag.nic, "leave", "it changed meanwhile", Plan()
                 )
             fate = judge(now, holders_of(now), host.boottime(), idle)
+            if fate.plan.moves:  # a holder need not show: look again, and closely
+                fate = judge(now, search().get(now.name, Holders()), host.boottime(), idle)
             if not dry_run:
                 carry_out(netlink, fate.plan)
             return fate

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from vmnet.errors import InvalidInput, VmnetError
+from vmnet.errors import Busy, InvalidInput, VmnetError
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.kernel.apply import Apply
@@ -22,7 +22,7 @@ from vmnet.kernel.observe import holders_of, nic_view
 from vmnet.model.host import Link
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, link_name
 from vmnet.model.nic import Nic, Wish, check_wish
-from vmnet.model.step import Plan
+from vmnet.model.step import Plan, SetMtu
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Policy, Verdict, decide
 from vmnet.plan.attach import plan_attach, plan_left, plan_manage, plan_run
@@ -131,12 +131,12 @@ def attach(
         with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
             view = nic_view(netlink, name, nic)
             plan = plan_attach(nic, view, moment())
-            mtu = _mtu_of(nic, view.bridge, view.tap)
+            mtu = _mtu_of(plan, view.tap)
             args = qemu.by_name(nic, name, mtu, vhost=verdict.vhost)
             done = Attached(nic, name, mtu, plan, verdict, args)
             with Apply(netlink) as work:
                 if not dry_run:
-                    work.run(plan, lambda: verify(netlink, name, nic, Life.KEPT))
+                    work.run(plan, lambda: verify(netlink, name, replace(nic, mtu=mtu), Life.KEPT))
                 if tell is not None:
                     _tell(work, tell, done)
     return done
@@ -210,10 +210,10 @@ def _prepare_one(
     with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
         view = nic_view(netlink, name, nic)
         plan = plan_run(nic, view, moment())
-        mtu = _mtu_of(nic, view.bridge, view.tap)
+        mtu = _mtu_of(plan, view.tap)
         args = None
         if not dry_run:
-            work.run(plan, lambda: verify(netlink, name, nic, Life.PROCESS))
+            work.run(plan, lambda: verify(netlink, name, replace(nic, mtu=mtu), Life.PROCESS))
             tap_fds = work.take(name)
             launch.fds += tap_fds
             args = qemu.by_fds(nic, mtu, tap_fds, vhost_fds)
@@ -252,14 +252,27 @@ def detach(
             if nic is not None and tag.nic != nic:
                 continue
             try:
-                plan = plan_detach(link, holders_of(link), force=force)
-                if not dry_run:
-                    carry_out(netlink, plan)
+                plan = _detach_one(netlink, link, force=force, dry_run=dry_run)
                 done.append(Detached(link.name, tag.vm_name, tag.nic, plan))
             except VmnetError as error:
                 errors.append(error)
     raise_all(errors)
     return done
+
+
+def _detach_one(netlink: Netlink, link: Link, *, force: bool, dry_run: bool) -> Plan:
+    holders = holders_of(link, search=force)
+    plan = plan_detach(link, holders, force=force)
+    if dry_run:
+        return plan
+    try:
+        carry_out(netlink, plan)
+    except Busy:
+        if not force:
+            raise
+        plan = plan_detach(link, holders, force=True, refused=True)
+        carry_out(netlink, plan)
+    return plan
 
 
 def plug(
@@ -289,7 +302,7 @@ def plug(
             plan = plan_manage(nic, view, moment())
             carry_out(netlink, plan)
     verdict = decide(Policy.OFF, nic.model, None)
-    return Attached(nic, tap, _mtu_of(nic, view.bridge, None), plan, verdict, None)
+    return Attached(nic, tap, _mtu_of(plan, view.tap), plan, verdict, None)
 
 
 def unplug(tap: str, *, wait: float = WAIT_SECONDS) -> Plan:
@@ -308,12 +321,10 @@ def unplug(tap: str, *, wait: float = WAIT_SECONDS) -> Plan:
         return plan
 
 
-def _mtu_of(nic: Nic, bridge: Link | None, tap: Link | None) -> int:
-    if nic.mtu is not None:
-        return nic.mtu
-    if bridge is not None:
-        return bridge.mtu
-    return tap.mtu if tap is not None else 1500
+def _mtu_of(plan: Plan, tap: Link | None) -> int:
+    """Return the MTU, in bytes, that the TAP has after a plan: a held one may keep its own."""
+    set_to = [move.do.mtu for move in plan.moves if isinstance(move.do, SetMtu)]
+    return set_to[-1] if set_to or tap is None else tap.mtu
 
 
 def verify(netlink: Netlink, name: str, nic: Nic, life: Life) -> None:
