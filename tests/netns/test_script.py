@@ -11,6 +11,7 @@ import pytest
 
 from tests.netns import locks, taps
 from tests.netns.places import be_nobody, in_child, put_over
+from tests.netns.seen import seen
 from tests.support.lab import REPO, Lab, run
 
 CONFIG = """\
@@ -236,6 +237,38 @@ def test_a_tap_in_another_bridge_is_not_taken_from_it(lab: Lab, tap: str) -> Non
     assert lab.state() == before
     lab.script("down", tap)
     assert lab.state() == before
+
+
+@pytest.mark.parametrize("verb", ["up", "down"])
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        ("ip tuntap add dev tap5 mode tap user 4242", "is persistent"),
+        ("ip tuntap add dev tap5 mode tap; ip link set tap5 alias 'of the lab'", "of the lab"),
+    ],
+)
+def test_a_tap_of_an_administrators_own_is_left_alone(
+    lab: Lab, verb: str, make: str, why: str
+) -> None:
+    lab.sh(make)
+    with taps.held("tap5"):
+        before = lab.link("tap5")
+        done = lab.script(verb, "tap5", status=5 if verb == "up" else 0)
+        assert lab.link("tap5") == before
+        if verb == "up":
+            assert why in done.err
+            assert "script=no" in done.err
+
+
+def test_a_failure_in_the_middle_leaves_the_tap_as_qemu_made_it(lab: Lab, tap: str) -> None:
+    lab.sh("ip link add other type veth peer name o2;"
+           "ip link property add dev other altname vmnet-tap0-0")  # fmt: skip
+    before = seen(lab)
+    assert "vmnet-tap0-0" in lab.script("up", tap, status=5).err
+    after = seen(lab)
+    for each in (before, after):
+        each[tap].pop("inet6_addr_gen_mode")
+    assert after == before
 
 
 def test_a_link_that_is_no_tap_is_refused(lab: Lab) -> None:

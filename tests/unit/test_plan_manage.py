@@ -30,6 +30,8 @@ from vmnet.plan.detach import plan_detach
 
 TAP = foreign_tap(carrier=True)
 REF = Ref("tap0", 7)
+TUN = TAP.tun
+assert TUN is not None
 
 
 def managed(wish: Nic) -> Link:
@@ -86,6 +88,11 @@ def test_plugging_in_twice_is_the_same_as_once() -> None:
     assert plan_manage(nic(), view(nic(), managed(nic())), NOW).moves == ()
 
 
+def test_a_failure_in_the_middle_gives_back_what_was_there() -> None:
+    plan = plan_manage(nic(mtu=1400), view(nic(), TAP), NOW)
+    assert undone(after(TAP, plan), plan) == TAP
+
+
 def test_a_name_it_has_already_is_not_given_again() -> None:
     tap = replace(TAP, altnames=(alt_name("vm1", 0),))
     plan = plan_manage(nic(), view(nic(), tap), NOW)
@@ -121,6 +128,8 @@ def test_what_attach_made_stays_as_it_is() -> None:
         (nic(), replace(TAP, master=BR1.index), Conflict, "other-bridge"),
         (nic(), replace(attached(nic()), master=BR1.index), Conflict, "other-bridge"),
         (nic(mtu=9000), TAP, InvalidInput, "mtu-over-bridge"),
+        (nic(), replace(TAP, alias="mine"), Conflict, "tap-foreign"),
+        (nic(), replace(TAP, tun=replace(TUN, persist=True)), Conflict, "tap-foreign"),
     ],
 )
 def test_what_vmnet_may_not_change_is_refused(

@@ -24,6 +24,7 @@ from vmnet.model.step import (
     IPV6_MIN_MTU,
     AddAltname,
     CreateTap,
+    DropAltname,
     DropTap,
     Move,
     OpenQueues,
@@ -113,7 +114,7 @@ def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
 
     Raises:
         NotFound: no such TAP or bridge.
-        Conflict: the link is no TAP, or a port of another bridge.
+        Conflict: the link is no TAP, somebody's own TAP, or a port of another bridge.
     """
     bridge = check_bridge(nic.bridge, view)
     check_mtu_fits(nic, bridge)
@@ -128,6 +129,7 @@ def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
         raise not_a_tap(tap)
     if tap.tag is not None:
         return _adjust_managed(tap, bridge, view.master)
+    _check_made_by_qemu(tap)
     if view.master is not None and view.master.index != bridge.index:
         raise stolen(tap, view.master, bridge.name)
     return Plan(_manage(nic, tap, bridge, now), bridge_notes(nic, bridge))
@@ -236,24 +238,41 @@ def _create(nic: Nic, name: str, bridge: Link, now: Moment, life: Life) -> tuple
     return (first, *(Move(step) for step in steps))
 
 
+def _check_made_by_qemu(tap: Link) -> None:
+    """Refuse a TAP that somebody set up: one QEMU has just made is bare, and goes with it."""
+    if tap.alias:
+        why = f"has the alias {tap.alias[:40]!r}"
+    elif tap.tun is not None and tap.tun.persist:
+        why = "is persistent"
+    else:
+        return
+    raise Conflict(
+        f"tap {tap.name!r} was not made by this QEMU: it {why}; vmnet leaves it alone",
+        code="tap-foreign",
+        remedy=f"plug it in by hand and use -netdev tap,ifname={tap.name},script=no,downscript=no; "
+        "or give QEMU another ifname",
+    )
+
+
 def _manage(nic: Nic, tap: Link, bridge: Link, now: Moment) -> tuple[Move, ...]:
     link = Ref(tap.name, tap.index)
-    tag = _new_tag(replace(nic, mac=""), now, Own.MANAGED, Life.PROCESS)
+    tag = replace(_new_tag(replace(nic, mac=""), now, Own.MANAGED, Life.PROCESS), queues=1)
     alt = alt_name(nic.vm, nic.nic)
-    # QEMU made the TAP and takes it away when this fails: no undo is needed.
-    steps: list[Step] = [
-        SetAlias(link, format_tag(replace(tag, queues=1))),
-        QuietIpv6(link),
-        SetMac(link, tap_mac(tap.mac)),
-        SetMtu(link, nic.mtu or bridge.mtu),
-        SetMaster(link, Ref(bridge.name, bridge.index)),
-        SetUp(link),
+    mtu = nic.mtu or bridge.mtu
+    moves = [
+        Move(SetAlias(link, format_tag(tag)), SetAlias(link, tap.alias)),
+        Move(QuietIpv6(link)),  # silence is not taken back
+        Move(SetMac(link, tap_mac(tap.mac)), SetMac(link, tap.mac)),
+        Move(SetMtu(link, mtu), SetMtu(link, tap.mtu)),
     ]
     if alt not in tap.altnames:
-        steps.insert(4, AddAltname(link, alt))
+        moves.append(Move(AddAltname(link, alt), DropAltname(link, alt)))
+    if tap.master != bridge.index:
+        moves.append(Move(SetMaster(link, Ref(bridge.name, bridge.index)), SetMaster(link, None)))
     if tap.mtu < IPV6_MIN_MTU:
-        steps.insert(-1, QuietIpv6(link))
-    return tuple(Move(step) for step in steps)
+        moves.append(Move(QuietIpv6(link)))
+    moves.append(Move(SetUp(link), None if tap.up else SetUp(link, up=False)))
+    return tuple(moves)
 
 
 def _adjust_managed(tap: Link, bridge: Link, master: Link | None) -> Plan:
