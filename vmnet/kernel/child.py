@@ -1,7 +1,9 @@
 """A forked child that does what cannot be undone, and sends back what it found.
 
 Job: becoming another user or entering a namespace is for good; so it is done in a child, and the
-answer comes through a pipe as JSON.
+answer comes through a pipe as JSON. The child has no descriptor of its parent's but the standard
+ones, so it can keep no lock and no TAP; and whatever stops it, its parent waits no longer than a
+limit.
 Leaves to others: the work.
 Privilege: none.
 """
@@ -10,29 +12,36 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from vmnet.errors import VmnetError
+from vmnet.errors import VmnetError, of_errno
+
+#: How long a child may take, in seconds; it takes some milliseconds, a module to load some more.
+LIMIT_SECONDS = 30.0
+_CHUNK = 1 << 16
 
 
-def in_child(work: Callable[[], Any]) -> Any:
+def in_child(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
     """Return what `work` returns in a forked child; it must be JSON data.
 
+    Args:
+        work: what the child does.
+        limit: how long it may take, in seconds; then it is killed.
+
     Raises:
-        VmnetError: the child failed with one, or ended without an answer.
+        VmnetError: the child failed with one, ended without an answer or gave none in time, or
+            there could be no child.
     """
-    read_end, write_end = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _be_child(work, read_end, write_end)
-    os.close(write_end)
     try:
-        with open(read_end, "rb") as pipe:
-            text = pipe.read()
-    finally:
-        os.waitpid(pid, 0)
-    answer = json.loads(text or '{"error": "it ended early"}')
+        text = _asked(work, limit)
+    except OSError as error:
+        raise of_errno("ask a child process", error.errno or 0) from error
+    answer = json.loads(text or '{"error": "a child process ended without an answer"}')
     if "error" in answer:
         raise VmnetError(
             answer["error"],
@@ -42,10 +51,48 @@ def in_child(work: Callable[[], Any]) -> Any:
     return answer["value"]
 
 
-def _be_child(work: Callable[[], Any], read_end: int, write_end: int) -> None:
+def _asked(work: Callable[[], Any], limit: float) -> bytes:
+    read_end, write_end = os.pipe()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_child(work, write_end)
+    except BaseException:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
+    try:
+        return _read(read_end, limit)
+    finally:
+        os.close(read_end)
+        # It has no more to do; and one that was stopped does not end by itself.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _read(fd: int, limit: float) -> bytes:
+    deadline = time.monotonic() + limit
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    text = b""
+    while poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        part = os.read(fd, _CHUNK)
+        if not part:
+            return text
+        text += part
+    raise VmnetError(
+        f"a child process gave no answer within {limit:g} s and was killed",
+        code="child-timeout",
+        remedy="try again; if it stays so, see what stops processes here (`dmesg`, `ps -o stat`)",
+    )
+
+
+def _be_child(work: Callable[[], Any], write_end: int) -> None:
     status = 1
     try:
-        os.close(read_end)
+        close_all_but(write_end)
         try:
             answer = {"value": work()}
         except VmnetError as error:
@@ -58,3 +105,12 @@ def _be_child(work: Callable[[], Any], read_end: int, write_end: int) -> None:
     finally:
         # The parent's handlers, buffers and exit functions are not this child's to run.
         os._exit(status)
+
+
+def close_all_but(*keep: int) -> None:
+    """Close every descriptor but the standard ones and these."""
+    first = 3
+    for fd in sorted(keep):
+        os.closerange(first, fd)
+        first = max(first, fd + 1)
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))

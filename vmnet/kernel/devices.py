@@ -18,7 +18,7 @@ from vmnet.errors import NotPermitted, Unsupported, VmnetError, of_errno
 from vmnet.kernel import ioctl
 from vmnet.kernel.child import in_child
 from vmnet.kernel.host import kernel_release, user_name
-from vmnet.kernel.identity import become
+from vmnet.kernel.identity import act_as
 from vmnet.model.vhost import Finding, Reason
 
 #: linux/virtio_config.h VIRTIO_F_VERSION_1: without it no modern driver can use the rings.
@@ -134,7 +134,7 @@ def try_vhost(count: int, uid: int | None = None) -> Finding:
 
 
 def _try_as(uid: int, count: int) -> tuple[str, str, str]:
-    become(uid)
+    act_as(uid)
     fds, finding = open_vhost(count)
     _close(fds)
     return finding.reason.value, finding.detail, finding.remedy

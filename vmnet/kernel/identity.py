@@ -1,8 +1,8 @@
-"""Becoming another user, for good.
+"""Becoming another user.
 
 Job: give up uid, gids and every capability in the right order.
 Leaves to others: when (`vmnet.service` before QEMU, `vmnet.kernel.devices` in a child).
-Privilege: CAP_SETUID and CAP_SETGID, which are gone afterwards.
+Privilege: CAP_SETUID and CAP_SETGID, which `become` gives up for good.
 """
 
 from __future__ import annotations
@@ -41,6 +41,25 @@ def become(uid: int) -> None:
         _drop_capabilities()
     except OSError as error:
         raise of_errno(f"become uid {uid}", error.errno or 0) from error
+
+
+def act_as(uid: int) -> None:
+    """Do from now on what the user could do, yet stay a process that the user cannot touch.
+
+    Only the effective ids change, and all capabilities go. The real and saved ones, by which
+    kill(2) and ptrace(2) judge who may stop this process, stay.
+
+    Raises:
+        NotPermitted: this process may not change its user.
+    """
+    try:
+        gid, groups = _groups_of(uid)
+        os.setgroups(groups)
+        os.setegid(gid)
+        os.seteuid(uid)
+        _drop_capabilities()
+    except OSError as error:
+        raise of_errno(f"act as uid {uid}", error.errno or 0) from error
 
 
 def _groups_of(uid: int) -> tuple[int, list[int]]:
