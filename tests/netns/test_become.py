@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.netns.commands import until
 from tests.netns.places import NOBODY, vmnet_after
+from tests.netns.seen import seen
 from tests.support.lab import VENV_BIN, Lab, checked
 
 #: Takes no notice of the words that are appended.
@@ -122,6 +127,67 @@ def test_a_program_that_the_user_may_not_run_leaves_nothing(lab: Lab, tmp_path: 
     file.chmod(0o700)
     lab.vmnet("run", "vm1", "--user", "nobody", "--", str(file), status=126)
     assert set(lab.links()) == {"br0"}
+
+
+@pytest.mark.parametrize("user", [(), ("--user", "nobody")], ids=["same", "nobody"])
+@pytest.mark.parametrize("spec", ["mtu=1400", "mtu=1400,mac=52:54:00:00:00:01,bridge=br1"])
+def test_a_tap_that_attach_made_gets_its_settings_back_from_a_program_that_fails_to_start(
+    lab: Lab, tmp_path: Path, user: tuple[str, ...], spec: str
+) -> None:
+    file = tmp_path / "qemu"
+    file.write_text("#!/no/such/interpreter\n")
+    file.chmod(0o755)
+    lab.vmnet("bridge", "create", "br1")
+    lab.vmnet("attach", "vm1", "--bridge", "br0")
+    before = seen(lab)
+    words = ("run", "vm1", *user, "--nic", spec, "--nic", "bridge=br0", "--", str(file))
+    for _ in range(2):
+        done = lab.vmnet(*words, status=127 if not user else None)
+        assert done.status in (126, 127)
+        assert "not undone" not in done.err
+        assert _names_in(seen(lab)) == _names_in(before)
+    assert not list(Path("/run/vmnet").iterdir())
+
+
+def _names_in(links: dict[str, Any]) -> dict[str, Any]:
+    """Return links with their other names in order: one that was taken away comes back as last."""
+    return {k: v | {"altnames": sorted(v.get("altnames", []))} for k, v in links.items()}
+
+
+def test_a_program_that_starts_has_nobody_beside_it(lab: Lab) -> None:
+    lab.vmnet("attach", "vm1")
+    here = Path("/proc/self/ns/net").stat().st_ino
+    done = lab.vmnet("run", "vm1", "--nic", "mtu=1400", "--", "sh", "-c", "echo me $PPID")
+    assert "me" in done.out
+    assert lab.link(lab.vmnet("list", "--json").json["nics"][0]["tap"])["mtu"] == 1400
+
+    def others() -> list[str]:
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if folder.name != str(os.getpid()) and (folder / "ns/net").stat().st_ino == here:
+                    found.append((folder / "cmdline").read_text())
+        return found
+
+    until(lambda: others() == [])
+
+
+def test_a_user_gets_an_environment_and_a_keyring_of_its_own(lab: Lab) -> None:
+    program = "import ctypes, os; print(*map(os.environ.get, ('HOME', 'USER', 'LOGNAME'))); "
+    program += "print(ctypes.CDLL(None).syscall(250, 0, -3, 0), os.umask(0))"
+    words = ("--", sys.executable, "-c", program)
+    before = os.umask(0o027)
+    try:
+        ours = lab.vmnet("run", "vm1", *words).out.split()
+        theirs = lab.vmnet("run", "vm1", "--user", "nobody", *words).out.split()
+        nameless = lab.vmnet("run", "vm1", "--user", "4242", *words).out.split()
+    finally:
+        os.umask(before)
+    assert theirs[:3] == ["/nonexistent", "nobody", "nobody"]
+    assert nameless[:3] == ["/", "4242", "4242"]
+    assert ours[0] == os.environ["HOME"]
+    assert ours[4] == theirs[4] == str(0o027)
+    assert len({ours[3], theirs[3], nameless[3]}) == 3
 
 
 def test_a_tap_that_attach_made_survives_a_program_that_fails_to_start(

@@ -10,10 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from vmnet.errors import VmnetError
-from vmnet.kernel.identity import become
+from vmnet.kernel.identity import become, environment_of
 
 if TYPE_CHECKING:  # every door begins here, and not every one needs rtnetlink
     from vmnet.service import Launch
@@ -67,15 +68,36 @@ def begin() -> None:
 def become_program(launch: Launch, command: list[str], uid: int | None) -> None:
     """Become QEMU: descriptors handed on, privileges lowered, exec. Returns only by raising.
 
+    What is not vmnet's to decide is handed on as it is: umask, limits, working directory, and
+    descriptors that a launcher left inheritable on purpose. With a user, HOME, USER and LOGNAME are
+    that user's.
+
     Raises:
-        CannotBecome: exec failed; the TAPs made for it are gone.
+        CannotBecome: exec failed; the TAPs made for it are gone, others as they were.
         NotPermitted: the user could not be changed.
     """
+    take_back: Callable[[], list[VmnetError]] = launch.take_back
+    try:
+        take_back = launch.stand_by()
+        _exec(launch, command, uid)
+    except VmnetError as error:
+        launch.close()
+        try:
+            error.undo_errors += take_back()
+        except VmnetError as later:
+            error.undo_errors.append(later)
+        raise
+    finally:
+        launch.close()
+
+
+def _exec(launch: Launch, command: list[str], uid: int | None) -> None:
     try:
         for fd in launch.fds:
             os.set_inheritable(fd, True)  # noqa: FBT003 - the standard library's signature
         if uid is not None:
             become(uid)
+            os.environ.update(environment_of(uid))
         # Python ignores these; QEMU expects the defaults (python bugs 1652).
         for number in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(number, signal.SIG_DFL)
@@ -84,5 +106,3 @@ def become_program(launch: Launch, command: list[str], uid: int | None) -> None:
         status = _NOT_FOUND if error.errno == errno.ENOENT else _NOT_RUNNABLE
         message = f"cannot run {command[0]!r}: {error.strerror}"
         raise CannotBecome(message, status) from error
-    finally:
-        launch.close()

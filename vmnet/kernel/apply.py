@@ -86,6 +86,14 @@ class Apply:
         if now is not None:
             self._made[name] = now.index
         self._close(name)
+    def leave(self) -> list[Move]:
+        """Hand over what was done; `undo` leaves it alone from now on."""
+        done, self._done = self._done, []
+        return done
+
+    def resume(self, done: list[Move]) -> None:
+        """Take over what another one of this kind did and left."""
+        self._done = [*done, *self._done]
 
     def run(self, plan: Plan, verify: Callable[[], None] | None = None) -> None:
         """Carry out a plan, all of it or nothing.

@@ -41,6 +41,10 @@ def in_child(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
         text = _asked(work, limit)
     except OSError as error:
         raise of_errno("ask a child process", error.errno or 0) from error
+    return _value(text)
+
+
+def _value(text: bytes) -> Any:
     answer = json.loads(text or '{"error": "a child process ended without an answer"}')
     if "error" in answer:
         raise VmnetError(
@@ -49,6 +53,40 @@ def in_child(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
             remedy=answer.get("remedy", "try again"),
         )
     return answer["value"]
+
+
+def stand_by(work: Callable[[], Any]) -> Callable[[], Any]:
+    """Let a process wait that does `work` when the returned function is called.
+
+    It keeps the privileges this process may lose meanwhile. When this one ends or becomes another
+    program it ends too, and it is nobody's child: that program would not know of it.
+
+    Raises:
+        VmnetError: there could be no process; or, from the function, as `in_child`.
+    """
+    try:
+        orders, order = os.pipe()
+        answers, answer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            if os.fork() == 0:
+                _be_child(lambda: work() if os.read(orders, 1) else None, answer, orders)
+            os._exit(0)
+        os.waitpid(pid, 0)
+    except OSError as error:
+        raise of_errno("start a process that waits", error.errno or 0) from error
+    for fd in (orders, answer):
+        os.close(fd)
+
+    def call() -> Any:
+        os.write(order, b"!")
+        try:
+            return _value(_read(answers, LIMIT_SECONDS))
+        finally:
+            for fd in (order, answers):
+                os.close(fd)
+
+    return call
 
 
 def _asked(work: Callable[[], Any], limit: float) -> bytes:
@@ -89,10 +127,10 @@ def _read(fd: int, limit: float) -> bytes:
     )
 
 
-def _be_child(work: Callable[[], Any], write_end: int) -> None:
+def _be_child(work: Callable[[], Any], write_end: int, *keep: int) -> None:
     status = 1
     try:
-        close_all_but(write_end)
+        close_all_but(write_end, *keep)
         try:
             answer = {"value": work()}
         except VmnetError as error:

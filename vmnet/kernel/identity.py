@@ -21,6 +21,9 @@ _PR_CAP_AMBIENT_CLEAR_ALL = 4
 #: linux/capability.h has 41; the kernel answers EINVAL past its own last.
 _CAP_END = 64
 _CAPABILITY_VERSION_3 = 0x20080522
+#: asm/unistd.h; the C library has no keyctl(2).
+_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "s390x": 280}
+_KEYCTL_JOIN_SESSION_KEYRING = 1
 
 
 def become(uid: int) -> None:
@@ -38,6 +41,7 @@ def become(uid: int) -> None:
             os.setgroups(groups)
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
+            _join_new_keyring()
         _drop_capabilities()
     except OSError as error:
         raise of_errno(f"become uid {uid}", error.errno or 0) from error
@@ -60,6 +64,26 @@ def act_as(uid: int) -> None:
         _drop_capabilities()
     except OSError as error:
         raise of_errno(f"act as uid {uid}", error.errno or 0) from error
+
+
+def environment_of(uid: int) -> dict[str, str]:
+    """Return the variables that tell a program whose it is: those of the user, not of root."""
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:
+        return {"HOME": "/", "USER": str(uid), "LOGNAME": str(uid)}
+    return {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name}
+
+
+def _join_new_keyring() -> None:
+    """Leave the session keyring of whoever started this: whoever is in it may use its keys.
+
+    As far as it can be done: a kernel without keys, or a container that refuses keyctl(2), has none
+    to leave.
+    """
+    number = _SYS_KEYCTL.get(os.uname().machine)
+    if number is not None:
+        _libc().syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None)
 
 
 def _groups_of(uid: int) -> tuple[int, list[int]]:

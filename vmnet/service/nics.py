@@ -16,13 +16,14 @@ from vmnet.errors import Busy, InvalidInput, VmnetError
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.kernel.apply import Apply
+from vmnet.kernel.child import stand_by
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, nic_view
 from vmnet.model.host import Link
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, link_name
 from vmnet.model.nic import Nic, Wish, check_wish
-from vmnet.model.step import Plan, SetMtu
+from vmnet.model.step import Move, NetlinkStep, Plan, SetMtu
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Policy, Verdict, decide
 from vmnet.plan.attach import plan_attach, plan_left, plan_manage, plan_run
@@ -85,10 +86,12 @@ class Launch:
     Attributes:
         nics: what came of each NIC.
         fds: the descriptors QEMU is to inherit.
+        done: what was changed on TAPs that were there before, and how it is taken back.
     """
 
     nics: list[Attached] = field(default_factory=list)
     fds: list[int] = field(default_factory=list)
+    done: list[Move] = field(default_factory=list)
 
     def close(self) -> None:
         """Let go of everything; TAPs made for this launch vanish."""
@@ -96,6 +99,26 @@ class Launch:
             with suppress(OSError):
                 os.close(fd)
         self.fds.clear()
+
+    def take_back(self, *, wait: float = WAIT_SECONDS) -> list[VmnetError]:
+        """Give TAPs that were there before the settings they had; return what could not be done."""
+        if not self.done:
+            return []
+        lock = vm_lock(self.nics[0].nic.vm)
+        with changing(lock, wait=wait, dry_run=False) as netlink, Apply(netlink) as work:
+            work.resume(self.done)
+            return work.undo()
+
+    def stand_by(self) -> Callable[[], list[VmnetError]]:
+        """Return what does `take_back` even if this process has lost its privileges by then.
+
+        Raises:
+            VmnetError: there could be no process to wait for that.
+        """
+        if not self.done:
+            return self.take_back
+        call = stand_by(lambda: [(e.message, e.code, e.remedy) for e in self.take_back()])
+        return lambda: [VmnetError(m, code=code, remedy=remedy) for m, code, remedy in call()]
 
 
 def attach(
@@ -181,6 +204,7 @@ def prepare_run(
             launch.close()
             work.undo()
             raise
+        launch.done = [move for move in work.leave() if isinstance(move.undo, NetlinkStep)]
     return launch
 
 
