@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.netns import taps
-from tests.netns.places import limit_descriptors, lose_net_admin, put_dev, put_tmpfs, vmnet_after
+from tests.netns import locks, taps
+from tests.netns.places import (
+    limit_descriptors,
+    lose_net_admin,
+    put_dev,
+    put_over,
+    put_tmpfs,
+    vmnet_after,
+)
 from tests.support.lab import VENV_BIN, Done, Lab, run
 
 CHANGES = [
@@ -37,6 +44,48 @@ def test_without_dev_net_tun_it_says_how_to_get_it(lab: Lab, args: tuple[str, ..
     assert "cannot open /dev/net/tun: No such file or directory" in done.err
     assert "modprobe tun" in done.err
     assert _nothing_left(lab)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        ("mkdir /run/elsewhere; ln -s elsewhere /run/vmnet", "it is no folder"),
+        ("ln -s /run/nowhere /run/vmnet", "it is no folder"),
+        ("touch /run/vmnet", "it is no folder"),
+        ("mkdir -m 0700 /run/vmnet; chown 4242 /run/vmnet", "it belongs to uid 4242"),
+        ("mkdir /run/vmnet; chmod 1777 /run/vmnet", "others may write it (mode 1777)"),
+    ],
+)
+def test_a_folder_of_locks_that_others_may_fill_is_refused(lab: Lab, make: str, why: str) -> None:
+    lab.sh(make)
+    for args in (*CHANGES, ("detach", "vm1"), ("bridge", "delete", "br0")):
+        done = lab.vmnet(*args, status=7)
+        assert why in done.err
+        assert "rm -r /run/vmnet" in done.err
+    lab.sh("[ ! -d /run/vmnet ] || touch /run/vmnet/1.x.lock")
+    lab.vmnet("gc", status=None)
+    lab.sh("[ ! -d /run/vmnet ] || rm /run/vmnet/1.x.lock")
+    assert set(lab.links()) == {"br0"}
+
+
+def test_without_proc_it_says_so(lab: Lab) -> None:
+    lab.vmnet("attach", "vm1")
+    before = lab.state()
+    put_tmpfs("/proc")
+    for args in (*CHANGES, ("detach", "vm1"), ("bridge", "delete", "br0")):
+        done = lab.vmnet(*args, status=8)
+        assert "/proc/thread-self/ns/net" in done.err
+        assert "mount -t proc" in done.err
+    (row,) = lab.vmnet("list", "--json").json["nics"]
+    assert row["blind"] == "/proc cannot be read"
+    lab.vmnet("who", row["tap"])
+    assert lab.state() == before
+
+
+def test_a_lock_is_waited_for_though_its_holder_has_no_name(lab: Lab, tmp_path: Path) -> None:
+    with locks.locked("vm=3Avm1"):
+        put_over("/proc/locks", "", tmp_path)
+        assert "locked by" in lab.vmnet("attach", "vm1", "--wait", "0", status=6).err
 
 
 def test_a_node_without_a_driver_is_said(lab: Lab) -> None:

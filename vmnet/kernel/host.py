@@ -12,9 +12,11 @@ import pwd
 import re
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from vmnet.errors import NotFound, of_errno
+from vmnet.errors import NotFound, Unsupported, of_errno
 
 _MACHINE_ID = Path("/etc/machine-id")
 #: linux/proc_ns.h PROC_PID_INIT_INO: the first PID namespace of the kernel has this inode.
@@ -44,17 +46,32 @@ def machine_id() -> str:
 
 def boot_id() -> str:
     """Return what tells this boot from others (random(4))."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with _proc():
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
 def netns_inode() -> int:
     """Return the inode of this thread's network namespace."""
-    return Path("/proc/thread-self/ns/net").stat().st_ino
+    with _proc():
+        return Path("/proc/thread-self/ns/net").stat().st_ino
 
 
 def in_first_pid_namespace() -> bool:
     """Say whether all processes of the kernel can have a pid here."""
-    return Path("/proc/self/ns/pid").stat().st_ino == _INIT_PID_NS
+    with _proc():
+        return Path("/proc/self/ns/pid").stat().st_ino == _INIT_PID_NS
+
+
+@contextmanager
+def _proc() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unsupported(
+            f"cannot read {error.filename}: {error.strerror}",
+            code="no-proc",
+            remedy="`mount -t proc proc /proc`; in a chroot or container have it mounted there",
+        ) from error
 
 
 def boottime() -> int:

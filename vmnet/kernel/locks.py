@@ -15,6 +15,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -92,6 +93,7 @@ def _open(path: Path) -> int:
     try:
         for _ in range(_OPEN_TRIES):
             try:
+                _check_folder()
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except FileNotFoundError:
                 # The folder is made by the first call after boot; gc removes it when it is empty.
@@ -99,6 +101,29 @@ def _open(path: Path) -> int:
         raise FileNotFoundError(errno.ENOENT, "the folder takes no files")
     except OSError as error:
         raise _cannot(error) from error
+
+
+def _check_folder() -> None:
+    """Refuse a folder that is not root's alone: in it others could keep vmnet from its locks.
+
+    Raises:
+        FileNotFoundError: there is none yet.
+        NotPermitted: it is a symbolic link, somebody else's, or others may write it.
+    """
+    status = os.lstat(RUN_DIR)
+    if not stat.S_ISDIR(status.st_mode):
+        why = f"it is no folder ({stat.filemode(status.st_mode)})"
+    elif status.st_uid not in (0, os.geteuid()):
+        why = f"it belongs to uid {status.st_uid}"
+    elif status.st_mode & 0o022:
+        why = f"others may write it (mode {stat.S_IMODE(status.st_mode):04o})"
+    else:
+        return
+    raise NotPermitted(
+        f"cannot lock in {RUN_DIR}: {why}",
+        code="run-dir",
+        remedy=f"look who made it, then `rm -r {RUN_DIR}`: vmnet makes it anew, root's alone",
+    )
 
 
 def _cannot(error: OSError) -> VmnetError:
@@ -141,11 +166,14 @@ def _holder(fd: int) -> str:
     status = os.fstat(fd)
     # Each tmpfs counts its inodes from the same number.
     file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    with open("/proc/locks", encoding="ascii", errors="replace") as locks:
-        for line in locks:
-            words = line.split()
-            if len(words) >= 6 and words[1] == "FLOCK" and words[5] == file:
-                return _process(words[4])
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError as error:
+        return f"another process (/proc/locks: {error.strerror})"
+    for line in lines:
+        words = line.split()
+        if len(words) >= 6 and words[1] == "FLOCK" and words[5] == file:
+            return _process(words[4])
     return "a process that just ended"
 
 
@@ -163,8 +191,9 @@ def remove_leftovers() -> int:
     """Remove lock files that nobody holds, of whatever namespace; return how many."""
     removed = 0
     try:
+        _check_folder()
         paths = list(RUN_DIR.glob("*.lock"))
-    except OSError:
+    except (OSError, NotPermitted):
         return 0
     for path in paths:
         try:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from vmnet.errors import Unsupported
 from vmnet.kernel import ioctl
 from vmnet.kernel.host import in_first_pid_namespace, netns_inode
 from vmnet.model.host import Holder, Holders, Worker
@@ -36,7 +37,7 @@ def holders(names: Iterable[str]) -> dict[str, Holders]:
     wanted = set(names)
     found: dict[str, list[Holder]] = {name: [] for name in wanted}
     refused = 0
-    for pid in psutil.pids():
+    for pid in _pids():
         try:
             taps, vhost = _taps_of(pid, wanted)
         except PermissionError:
@@ -51,7 +52,21 @@ def holders(names: Iterable[str]) -> dict[str, Holders]:
     return {name: Holders(tuple(known), blind) for name, known in found.items()}
 
 
+def _pids() -> list[int]:
+    try:
+        return psutil.pids()
+    except (OSError, IndexError):  # the second is psutil's word for an empty /proc
+        return []  # `_blind` says so
+
+
 def _blind(refused: int) -> str:
+    try:
+        return _blinded_by(refused)
+    except (OSError, Unsupported):
+        return "/proc cannot be read"
+
+
+def _blinded_by(refused: int) -> str:
     if not in_first_pid_namespace():
         return "this is a PID namespace of its own: processes outside it cannot be seen"
     if refused:

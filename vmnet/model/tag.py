@@ -14,6 +14,7 @@ Fields that vmnet does not know are kept out of its way: a tag of another versio
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -21,6 +22,8 @@ from vmnet.model.names import NIC_MAX, VM_IN_TAG_MAX, decode, encode
 from vmnet.model.nic import QUEUES_MAX
 
 _VERSION = "vmnet/1"
+_DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_COUNT_MAX = 2**63 - 1
 
 
 class Own(StrEnum):
@@ -141,6 +144,9 @@ def parse_tag(alias: str) -> Tag | None:
 
 
 def _number(text: str, low: int, high: int) -> int:
+    # What int() takes besides, vmnet never wrote: `1_0`, other scripts' digits, blanks.
+    if not _DIGITS.fullmatch(text):
+        raise ValueError(text)
     number = int(text)
     if not low <= number <= high:
         raise ValueError(text)
@@ -160,4 +166,4 @@ def _idle(text: str) -> IdleMark | None:
     if not text:
         return None
     since, _, changes = text.partition(".")
-    return IdleMark(int(since), int(changes))
+    return IdleMark(_number(since, -_COUNT_MAX, _COUNT_MAX), _number(changes, 0, _COUNT_MAX))
