@@ -73,7 +73,7 @@ def test_force_deletes_and_says_what_breaks() -> None:
 
 
 def test_force_deletes_what_the_kernel_said_is_held() -> None:
-    plan = plan_detach(TAP, NOBODY, force=True, refused=True)
+    plan = plan_detach(TAP, NOBODY, force=True, in_use=True)
     assert plan.moves == (Move(DeleteLink(REF)),)
     assert "a process that cannot be seen" in plan.notes[0]
 

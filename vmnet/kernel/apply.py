@@ -86,6 +86,7 @@ class Apply:
         if now is not None:
             self._made[name] = now.index
         self._close(name)
+
     def leave(self) -> list[Move]:
         """Hand over what was done; `undo` leaves it alone from now on."""
         done, self._done = self._done, []

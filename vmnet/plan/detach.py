@@ -25,14 +25,15 @@ from vmnet.model.tag import Own, Tag
 from vmnet.plan.refusals import describe, held, is_held
 
 
-def plan_detach(link: Link, holders: Holders, *, force: bool, refused: bool = False) -> Plan:
+def plan_detach(link: Link, holders: Holders, *, force: bool, in_use: bool | None = None) -> Plan:
     """Return the steps that undo an attach.
 
     Args:
         link: a link with vmnet's tag.
         holders: who has it open.
         force: take it away from a running VM; the plan's notes say what breaks.
-        refused: the kernel told of a holder that nothing else shows.
+        in_use: what is known better than the link shows: that the kernel told of a holder, or that
+            there is none by the time the plan is carried out.
 
     Raises:
         Busy: a process holds it, and `force` is not given.
@@ -40,7 +41,7 @@ def plan_detach(link: Link, holders: Holders, *, force: bool, refused: bool = Fa
     tag = link.tag
     if tag is None or link.tun is None:
         return Plan()
-    in_use = refused or is_held(link, holders)
+    in_use = is_held(link, holders) if in_use is None else in_use
     if in_use and not force:
         raise held(link, holders, "detach it")
     notes = (_breaks(link, tag, holders),) if in_use else ()

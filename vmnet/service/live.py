@@ -13,7 +13,7 @@ hook for that lock. A lock of its own keeps two changes of one domain apart.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from vmnet.errors import NotFound, VmnetError
 from vmnet.formats import domain as domain_xml
@@ -294,8 +294,8 @@ def _drop_taps(netlink: Netlink, work: Apply, vm: str, mac: str, *, dry_run: boo
         for link, tag in tagged(netlink, vm):
             if tag.life is Life.DOMAIN and tag.mac == mac:
                 # By now QEMU has let go of it; in a dry run it still has it open.
-                now = replace(link, carrier=False) if dry_run else link
-                plan = plan_detach(now, holders_of(now), force=False)
+                in_use = False if dry_run else None
+                plan = plan_detach(link, holders_of(link), force=False, in_use=in_use)
                 if not dry_run:
                     work.run(plan)
                 moves += plan.moves

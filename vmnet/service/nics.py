@@ -294,7 +294,7 @@ def _detach_one(netlink: Netlink, link: Link, *, force: bool, dry_run: bool) -> 
     except Busy:
         if not force:
             raise
-        plan = plan_detach(link, holders, force=True, refused=True)
+        plan = plan_detach(link, holders, force=True, in_use=True)
         carry_out(netlink, plan)
     return plan
 
