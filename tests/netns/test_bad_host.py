@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,16 @@ def test_a_reader_that_went_away_is_no_traceback(lab: Lab) -> None:
     done = _installed('"$vmnet" list --json | true; "$vmnet" --help | true; exit 0')
     assert "Error" not in done.err
     assert "Exception" not in done.err
+
+
+def test_where_the_reader_went_away_it_ends_quietly_by_sigpipe(lab: Lab) -> None:
+    lab.vmnet("attach", "vm2")
+    for words in ("attach vm1 --json", "list", "list --json", "gc"):
+        line = f"{VENV_BIN}/vmnet {words} | true; echo ${{PIPESTATUS[0]}}"
+        done = run(["bash", "-c", line])
+        assert (done.out, done.err) == (f"{128 + signal.SIGPIPE}\n", "")
+    lab.vmnet("detach", "vm2")
+    assert _nothing_left(lab)
 
 
 def test_where_nothing_can_be_said_the_status_says_it(lab: Lab) -> None:

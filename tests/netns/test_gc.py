@@ -217,11 +217,26 @@ def test_a_managed_tap_that_nobody_holds_is_let_go_not_deleted(lab: Lab) -> None
         f"ip link set dev tap7 master br0 alias '{alias}';"
         "ip link property add dev tap7 altname vmnet-vm1-0"
     )
-    lab.vmnet("gc")
+    assert "would release tap7 (vm1 nic 0)" in lab.vmnet("gc", "--dry-run").out
+    assert _actions(lab) == {"tap7": "release"}
     tap = lab.link("tap7")
     assert "master" not in tap
     assert "ifalias" not in tap
     assert "altnames" not in tap
+
+
+def test_a_managed_tap_that_is_held_stays_plugged_in_though_its_carrier_is_off(lab: Lab) -> None:
+    lab.sh("ip tuntap add dev tap7 mode tap")
+    alias = "vmnet/1 vm=vm1 nic=0 gen=00000000 own=managed life=process br=br0"
+    lab.sh(f"ip link set dev tap7 master br0 alias '{alias}'")
+    with taps.held("tap7", carrier=False):
+        before = lab.link("tap7")
+        assert _actions(lab) == {"tap7": "leave"}
+        in_pid_namespace(lambda: lab.vmnet("gc").out)
+        lab.vmnet("detach", "vm1", status=6)
+        assert lab.link("tap7") == before
+        assert "let go of tap7" in lab.vmnet("detach", "vm1", "--force").err
+        assert "master" not in lab.link("tap7")
 
 
 def test_where_not_all_processes_are_seen_the_doubtful_stay_and_that_is_said(lab: Lab) -> None:

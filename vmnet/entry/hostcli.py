@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vmnet.entry.options import WAIT, DryRun, Force, Json, Mtu, Wait, config, state
+from vmnet.entry.options import WAIT, BridgeMtu, DryRun, Force, Json, Wait, config, state
 
 bridge_app = typer.Typer(no_args_is_help=True, help="Make and delete bridges of vmnet's own.")
 config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
@@ -22,7 +22,7 @@ def bridge_create(
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="The bridge's name, at most 15 bytes.")
     ],
-    mtu: Mtu = None,
+    mtu: BridgeMtu = None,
     dry_run: DryRun = False,
     json: Json = False,
     wait: Wait = WAIT,

@@ -31,6 +31,10 @@ Mac = Annotated[
 Mtu = Annotated[
     int | None, typer.Option(metavar="BYTES", help="MTU in bytes; left out, the bridge's.")
 ]
+BridgeMtu = Annotated[
+    int | None,
+    typer.Option("--mtu", metavar="BYTES", help="MTU in bytes; left out, 1500, or as it is."),
+]
 Owner = Annotated[
     str | None, typer.Option(metavar="USER", help="User QEMU will run as; left out, this one.")
 ]

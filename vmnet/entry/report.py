@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
@@ -20,6 +21,10 @@ from vmnet.errors import VmnetError
 #: Raised with every change that a reader of the JSON would notice.
 JSON_VERSION = 1
 _STYLES = {"good": "32", "warn": "33", "bad": "31", "head": "1"}
+
+
+class ReaderGone(VmnetError):
+    """Whoever read the answer has closed the pipe: `vmnet list | head -1`."""
 
 
 def answer(text: str) -> None:
@@ -58,7 +63,13 @@ def answer_json(data: dict[str, Any]) -> None:
 
 
 def failure(error: VmnetError, *, as_json: bool) -> None:
-    """Print an error: what failed, then what to do."""
+    """Print an error: what failed, then what to do.
+
+    A reader that has gone wants to know nothing: the process then ends by SIGPIPE, as others do.
+    """
+    if isinstance(error, ReaderGone):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGPIPE)
     if as_json:
         note(json.dumps({"version": JSON_VERSION, "error": error_data(error)}, indent=2))
         return
@@ -139,7 +150,8 @@ def _write(stream: TextIO | None, text: str, *, must: bool = True) -> None:
 
 
 def _unwritten(error: OSError) -> VmnetError:
-    return VmnetError(
+    kind = ReaderGone if isinstance(error, BrokenPipeError) else VmnetError
+    return kind(
         f"cannot write the answer: {error.strerror}",
         code="output",
         remedy="free space or mend the pipe, then run it again",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report
 from vmnet.formats.shell import plan_lines
-from vmnet.model.step import CreateBridge
+from vmnet.model.step import CreateBridge, DeleteLink, DropTap
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
@@ -89,9 +89,11 @@ def detached(vm: str, done: list[Detached], *, dry_run: bool, as_json: bool) -> 
         if dry_run:
             lines(each.plan)
         else:
-            report.note(f"{report.safe(vm)} nic {each.nic}: removed {report.safe(each.link)}")
+            gone = any(isinstance(move.do, DropTap | DeleteLink) for move in each.plan.moves)
+            did = "removed" if gone else "let go of"
+            report.note(f"{report.safe(vm)} nic {each.nic}: {did} {report.safe(each.link)}")
     if not done:
-        report.note(f"nothing is attached for {report.safe(vm)}")
+        report.note(f"nothing is attached for {report.safe(vm)}, or not for that NIC")
 
 
 def bridge(name: str, plan: Plan, verb: str, *, dry_run: bool, as_json: bool) -> None:
@@ -133,7 +135,7 @@ def rows(found: list[Row], theirs: list[DomainRow], *, as_json: bool) -> None:
         report.answer_json({"nics": [_row_data(row) for row in found], "libvirt": libvirt})
         return
     if not found and not theirs:
-        report.note("no NIC is attached; `vmnet attach VM` makes one")
+        report.note("no NIC is attached, or none of that VM; `vmnet attach VM` makes one")
         return
     head = ("VM", "NIC", "TAP", "BRIDGE", "GUEST MAC", "MTU", "Q", "LIFE", "PID")
     report.table(head, [*map(_row_cells, found), *map(_domain_cells, theirs)])

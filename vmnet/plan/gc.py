@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from vmnet.model.host import Holders, Link
 from vmnet.model.step import Move, Plan, Ref, SetAlias
-from vmnet.model.tag import IdleMark, Life, Tag, format_tag
+from vmnet.model.tag import IdleMark, Life, Own, Tag, format_tag
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.refusals import describe, is_held
 
@@ -27,7 +27,7 @@ class Fate:
         link: its name.
         vm: its VM's name.
         nic: its NIC's number.
-        action: `remove`, `mark` or `leave`.
+        action: `remove`; `release` what vmnet did not make: it stays, untagged; `mark` or `leave`.
         why: one line.
         plan: the steps; empty to leave it.
     """
@@ -64,7 +64,8 @@ def judge(link: Link, holders: Holders, boottime: int, idle_age: int | None) -> 
         if tag.life is Life.BUILDING
         else "the process it was made for is gone"
     )
-    return _fate(link, tag, "remove", why, plan_detach(link, holders, force=False))
+    action = "release" if tag.own is Own.MANAGED else "remove"
+    return _fate(link, tag, action, why, plan_detach(link, holders, force=False))
 
 
 def _judge_kept(link: Link, tag: Tag, boottime: int, idle_age: int | None) -> Fate:
