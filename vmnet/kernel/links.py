@@ -13,10 +13,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, assert_never
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
+from vmnet.kernel.parts import parts_of
 from vmnet.kernel.rtnetlink import Channel
 from vmnet.model.host import Link, TunFacts
 from vmnet.model.step import (
@@ -33,6 +30,11 @@ from vmnet.model.step import (
     SetMtu,
     SetUp,
 )
+
+with parts_of("pyroute2"):
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+    from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 # linux/rtnetlink.h, linux/netlink.h, linux/if.h
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK = 16, 17, 18, 19
