@@ -16,13 +16,15 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from vmnet.errors import VmnetError, of_errno
 
 #: How long a child may take, in seconds; it takes some milliseconds, a module to load some more.
 LIMIT_SECONDS = 30.0
+#: How long it may take to end after its answer, in seconds.
+_GRACE_SECONDS = 1.0
+_POLL_SECONDS = 0.001
 _CHUNK = 1 << 16
 
 
@@ -100,14 +102,25 @@ def _asked(work: Callable[[], Any], limit: float) -> bytes:
         raise
     finally:
         os.close(write_end)
+    grace = 0.0
     try:
-        return _read(read_end, limit)
+        text = _read(read_end, limit)
+        grace = _GRACE_SECONDS
+        return text
     finally:
         os.close(read_end)
-        # It has no more to do; and one that was stopped does not end by itself.
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        _reap(pid, grace)
+
+
+def _reap(pid: int, grace: float) -> None:
+    """Wait for a child that has no more to do; one that was stopped does not end by itself."""
+    deadline = time.monotonic() + grace
+    while time.monotonic() < deadline:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(_POLL_SECONDS)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
 
 
 def _read(fd: int, limit: float) -> bytes:
