@@ -30,3 +30,6 @@ page vmnet-probe "prove that this host's machinery works" probe
 page vmnet-bridge-create 'make a bridge' bridge create
 page vmnet-bridge-delete 'delete a bridge that vmnet made' bridge delete
 page vmnet-config-check 'read the configuration' config check
+page vmnet-hook-install "let libvirt call vmnet for its domains" hook install
+page vmnet-hook-uninstall "take libvirt's hook away" hook uninstall
+page vmnet-hook-status "say whether libvirt calls vmnet" hook status

@@ -53,7 +53,7 @@ def test_the_wheel_has_the_hooks_the_templates_and_the_man_pages(wheel: Path) ->
     with zipfile.ZipFile(wheel) as packed:
         names = set(packed.namelist())
         modes = {i.filename: i.external_attr >> 16 for i in packed.infolist()}
-    assert {"vmnet/py.typed", "vmnet/templates/vmnet.toml"} <= names
+    assert {"vmnet/py.typed", "vmnet/templates/vmnet.toml", "vmnet/hooks/libvirt-qemu"} <= names
     for hook in ("vmnet/hooks/qemu-ifup", "vmnet/hooks/qemu-ifdown"):
         assert modes[hook] & 0o111, hook
     pages = {name for name in names if name.endswith(".1")}

@@ -42,6 +42,7 @@ OWNERS = {
 TYPER_DOORS = {
     "vmnet.entry.cli",
     "vmnet.entry.domaincli",
+    "vmnet.entry.hookcli",
     "vmnet.entry.hostcli",
     "vmnet.entry.options",
 }

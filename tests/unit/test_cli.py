@@ -32,8 +32,11 @@ COMMANDS = [
     ["bridge", "create"],
     ["bridge", "delete"],
     ["config", "check"],
+    ["hook", "install"],
+    ["hook", "uninstall"],
+    ["hook", "status"],
 ]
-GROUPS: list[list[str]] = [[], ["bridge"], ["config"]]
+GROUPS: list[list[str]] = [[], ["bridge"], ["config"], ["hook"]]
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ import typer
 
 from vmnet import __version__
 from vmnet.entry import domaincli, files, options, process, report
+from vmnet.entry.hookcli import hook_app
 from vmnet.entry.hostcli import bridge_app, config_app
 from vmnet.entry.options import (
     DEFAULT_MODEL,
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 app.add_typer(bridge_app, name="bridge")
 app.add_typer(config_app, name="config")
+app.add_typer(hook_app, name="hook")
 for command in (domaincli.sync, domaincli.explain, domaincli.template):
     app.command()(command)
 
