@@ -32,4 +32,5 @@ page vmnet-bridge-delete 'delete a bridge that vmnet made' bridge delete
 page vmnet-config-check 'read the configuration' config check
 page vmnet-hook-install "let libvirt call vmnet for its domains" hook install
 page vmnet-hook-uninstall "take libvirt's hook away" hook uninstall
+page vmnet-hook-test "show what libvirt's hook would do" hook test
 page vmnet-hook-status "say whether libvirt calls vmnet" hook status

@@ -14,6 +14,7 @@ import pytest
 
 from tests.netns.hooks import FOLDER, HOOK, HOOKS, codes, fresh_libvirt
 from tests.netns.places import NOBODY, be_nobody, put_tmpfs, vmnet_after
+from tests.support.domains import bridge_nic, mac, metadata
 from tests.support.lab import Lab
 from vmnet import __version__
 
@@ -308,3 +309,32 @@ def test_two_at_once_agree(lab: Lab) -> None:
     assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0]
     assert codes(lab) == set()
     assert [path.name for path in HOOKS.iterdir()] == ["qemu.d"]
+
+
+# ---- test
+
+_WISH = metadata(f'mac="{mac(1)}" network="lan"')
+DOMAIN = (
+    f"<domain type='qemu'><name>vm1</name><metadata>{_WISH}</metadata>"
+    f"<devices>{bridge_nic(mac(1))}</devices></domain>"
+)
+
+
+def test_a_test_says_what_each_operation_would_do(lab: Lab, tmp_path: Path) -> None:
+    file, config = tmp_path / "vm1.xml", tmp_path / "vmnet.toml"
+    file.write_text(DOMAIN)
+    config.write_text('[network.lan]\nbridge = "br0"\n')
+    lab.vmnet("bridge", "create", "br0")
+    before = lab.state()
+    words = ("--config", str(config), "hook", "test")
+    out = lab.vmnet(*words, str(file)).out
+    for operation in ("prepare", "start", "started", "reconnect", "stopped", "release"):
+        assert f"\n{operation}\n" in f"\n{out}"
+    assert "refused" not in out
+    assert lab.vmnet(*words, str(file), "--json").json["operations"]
+    assert lab.state() == before
+    lab.vmnet("bridge", "delete", "br0")
+    assert "refused: " in lab.vmnet(*words, str(file), status=4).out
+    assert lab.links() == {}
+    assert "cannot read" in lab.vmnet(*words, "/nowhere", status=4).err
+    assert "is no XML" in lab.vmnet(*words, str(config), status=2).err

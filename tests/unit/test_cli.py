@@ -35,6 +35,7 @@ COMMANDS = [
     ["hook", "install"],
     ["hook", "uninstall"],
     ["hook", "status"],
+    ["hook", "test"],
 ]
 GROUPS: list[list[str]] = [[], ["bridge"], ["config"], ["hook"]]
 

@@ -1,4 +1,4 @@
-"""`vmnet hook`: libvirt's hook as a file.
+"""`vmnet hook`: libvirt's hook as a file, and what it would do.
 
 Job: its options in, service called, answer out.
 Leaves to others: what the hook does when libvirt calls it (`vmnet.entry.hook`).
@@ -8,11 +8,12 @@ Privilege: root.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vmnet.entry.options import WAIT, DryRun, Json, Wait, state
+from vmnet.entry.options import WAIT, DryRun, Json, Wait, config, state
 
 hook_app = typer.Typer(no_args_is_help=True, help="Let libvirt call vmnet for its domains.")
 
@@ -86,3 +87,39 @@ def hook_status(json: Json = False) -> None:
     say_hook.status(found, as_json=json)
     if not found.well:
         raise typer.Exit(1)
+
+
+@hook_app.command("test")
+def hook_test(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A domain's XML; - reads standard input.")
+    ],
+    json: Json = False,
+) -> None:
+    """Show what each operation of the hook would do for a domain; changes nothing.
+
+    Exit status is that of the first refusal.
+
+    \b
+    Examples:
+      vmnet hook test vm1.xml
+      virsh dumpxml vm1 | vmnet hook test -
+    """
+    from vmnet.entry import say_domain
+    from vmnet.errors import NotFound
+    from vmnet.service.rehearse import rehearse
+
+    state["json"] = json
+    try:
+        xml = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise NotFound(
+            f"cannot read {file}: {error.strerror}",
+            code="no-file",
+            remedy="`virsh dumpxml VM >FILE` makes one",
+        ) from error
+    found = rehearse(xml, config())
+    say_domain.rehearsed(found, as_json=json)
+    for each in found:
+        if each.refusal is not None:
+            raise typer.Exit(each.refusal.exit_code)
