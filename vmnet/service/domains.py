@@ -68,7 +68,8 @@ def look(domain: Domain, config: Config) -> tuple[list[DomainNic], list[str]]:
     Raises:
         VmnetError: a wish is beyond what the configuration has.
     """
-    networks = {wish.mac: network_of(wish.network, config) for wish in domain.wishes}
+    macs = {interface.mac for interface in domain.interfaces}
+    networks = {w.mac: network_of(w.network, config) for w in domain.wishes if w.mac in macs}
     return domain_nics(domain, networks)
 
 
@@ -215,18 +216,19 @@ def started(xml: bytes, config: Config) -> Handled:
     with changing(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=True) as netlink:
         for each in nics:
             _complain(netlink, each)
-        prove_vhost(netlink, nics, done)
+        prove_vhost(netlink, domain, nics, done)
     return done
 
 
-def prove_vhost(netlink: Netlink, nics: list[DomainNic], done: Handled) -> None:
+def prove_vhost(netlink: Netlink, domain: Domain, nics: list[DomainNic], done: Handled) -> None:
     """Count the vhost-net descriptors of a domain's QEMU, one for each queue that wants one.
+
+    Where libvirt's rule says that there are none, `prepare` has said so, and once is enough.
 
     Raises:
         VhostUnavailable: some are required, and there are fewer.
     """
-    eager = (Policy.REQUIRE, Policy.PREFER)
-    wanting = [n for n in nics if n.nic.vhost in eager and is_virtio(n.nic.model)]
+    wanting = [each for each in nics if _wants_vhost(domain, each)]
     if not wanting:
         return
     wanted = sum(each.nic.queues for each in wanting)
@@ -240,6 +242,12 @@ def prove_vhost(netlink: Netlink, nics: list[DomainNic], done: Handled) -> None:
     if any(each.nic.vhost is Policy.REQUIRE for each in wanting):
         raise VhostUnavailable(message, code="vhost-missing", remedy=remedy)
     done.warnings.append(f"{message}; {remedy}")
+
+
+def _wants_vhost(domain: Domain, each: DomainNic) -> bool:
+    if each.nic.vhost is Policy.PREFER:
+        return is_virtio(each.nic.model) and libvirt_vhost(domain, each.interface) is None
+    return each.nic.vhost is Policy.REQUIRE
 
 
 def release(vm: str) -> Handled:

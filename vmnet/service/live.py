@@ -215,7 +215,7 @@ def _arrived(
         each = next(n for n in nics if n.nic.mac == mac)
         with locked_for(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=False):
             moves = list(keep_one(netlink, work, each, dry_run=False).moves)
-        prove_vhost(netlink, nics, Handled(domain.name))
+        prove_vhost(netlink, domain, nics, Handled(domain.name))
     except BaseException as error:
         left = work.undo()
         if isinstance(error, VmnetError):

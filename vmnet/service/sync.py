@@ -119,7 +119,7 @@ def _sync_one(
             errors.append(error)
     handled = Handled(domain.name)
     try:
-        prove_vhost(netlink, nics, handled)
+        prove_vhost(netlink, domain, nics, handled)
     except VmnetError as error:
         # A running VM is not ended for it.
         handled.warnings.append(error.message)
