@@ -43,6 +43,23 @@ def _spoil(host: Host) -> None:
     path.write_text(text)
 
 
+def test_the_installed_hook_lets_vmnet_do_its_work(host: Host) -> None:
+    host.install_hook("--python", sys.executable)
+    host.config('default = "lan"\n[network.lan]\nbridge = "br0"\nmtu = 1400\n')
+    _define(host, _OURS)
+    host.virsh("start", "--paused", "vm1")
+    (tap,) = (link for name, link in host.links().items() if name.startswith("vnet"))
+    assert tap["ifalias"].startswith("vmnet/1 ")
+    assert tap["mtu"] == 1400
+    host.virsh("destroy", "vm1")
+    assert host.leftovers() == []
+    host.config('[network.other]\nbridge = "br0"\n')
+    done = host.virsh("start", "--paused", "vm1", status=1)
+    assert done.err.count("vmnet: ") == 1
+    assert "Traceback" not in done.err
+    assert host.leftovers() == []
+
+
 def test_without_an_interpreter_what_runs_goes_on_and_others_start(host: Host) -> None:
     host.install_hook("--python", sys.executable)
     _define(host, "")
