@@ -204,9 +204,10 @@ def detach(
       vmnet detach vm1 --libvirt --nic 1 --live
     """
     from vmnet.entry import verbs
+    from vmnet.formats.config import Config
 
     state["json"] = json
-    how = verbs.How(options.config(), dry_run=dry_run, wait=wait, as_json=json)
+    how = verbs.How(Config(), dry_run=dry_run, wait=wait, as_json=json)
     target = verbs.Target(libvirt, plain=plain, live=live, config=config)
     verbs.detach(vm, nic, target, how, force=force)
 

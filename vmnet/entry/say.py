@@ -275,7 +275,10 @@ def _tag_data(tag: Tag) -> dict[str, Any]:
 
 
 def _holder_data(holder: Holder) -> dict[str, Any]:
-    workers = [{"tid": w.tid, "kind": w.kind, "cpu_seconds": w.cpu_seconds} for w in holder.workers]
+    workers = [
+        {"tid": w.tid, "kind": w.kind, "cpu_seconds": w.cpu_seconds, "wakes": w.wakes}
+        for w in holder.workers
+    ]
     return {
         "pid": holder.pid,
         "command": holder.command,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -148,7 +149,8 @@ def _describe(pid: int, fds: int, vhost: int) -> Holder:
             user = process.username()
         except KeyError:
             user = str(process.uids().real)
-    return Holder(pid, _one_line(words), user, fds, vhost)
+        age = max(0.0, time.time() - process.create_time())
+    return Holder(pid, _one_line(words), user, fds, vhost, age=age)
 
 
 def _one_line(words: list[str]) -> str:
@@ -177,11 +179,24 @@ def _own_threads(pid: int, name: str) -> Iterator[Worker]:
                 continue
             if comm.strip() == name:
                 seconds = thread.user_time + thread.system_time
-                yield Worker(thread.id, f"thread of {pid}", seconds)
+                yield Worker(thread.id, f"thread of {pid}", seconds, _wakes(thread.id))
 
 
 def _kernel_threads(name: str) -> Iterator[Worker]:
     for process in psutil.process_iter(["name", "ppid", "cpu_times"]):
         if process.info["name"] == name and process.info["ppid"] in (0, 2):
             times = process.info["cpu_times"]
-            yield Worker(process.pid, "kernel thread", times.user + times.system)
+            seconds = times.user + times.system
+            yield Worker(process.pid, "kernel thread", seconds, _wakes(process.pid))
+
+
+def _wakes(tid: int) -> int:
+    try:
+        text = (_PROC / str(tid) / "status").read_text()
+    except OSError:
+        return 0
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key == "voluntary_ctxt_switches":
+            return int(value)
+    return 0

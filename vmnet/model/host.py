@@ -99,6 +99,7 @@ class Holder:
         fds: how many descriptors of this TAP it has: its queues.
         vhost_fds: how many descriptors of `/dev/vhost-net` it has, for all its NICs.
         workers: the vhost workers that serve it.
+        age: how long it has been running, in seconds.
     """
 
     pid: int
@@ -107,6 +108,7 @@ class Holder:
     fds: int
     vhost_fds: int
     workers: tuple[Worker, ...] = ()
+    age: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,14 @@ class Worker:
         tid: its thread id.
         kind: `kernel thread` (before Linux 6.4) or `thread of <pid>` (since).
         cpu_seconds: time it has run, in seconds.
+        wakes: how often it went to sleep since it was made: a worker whose rings no guest's driver
+            has set up yet sleeps for good.
     """
 
     tid: int
     kind: str
     cpu_seconds: float
+    wakes: int = 0
 
 
 @dataclass(frozen=True)

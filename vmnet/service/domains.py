@@ -228,7 +228,7 @@ def prove_vhost(netlink: Netlink, domain: Domain, nics: list[DomainNic], done: H
     Raises:
         VhostUnavailable: some are required, and there are fewer.
     """
-    wanting = [each for each in nics if _wants_vhost(domain, each)]
+    wanting = [each for each in nics if wants_vhost(domain, each)]
     if not wanting:
         return
     wanted = sum(each.nic.queues for each in wanting)
@@ -244,7 +244,8 @@ def prove_vhost(netlink: Netlink, domain: Domain, nics: list[DomainNic], done: H
     done.warnings.append(f"{message}; {remedy}")
 
 
-def _wants_vhost(domain: Domain, each: DomainNic) -> bool:
+def wants_vhost(domain: Domain, each: DomainNic) -> bool:
+    """Say whether vhost-net was asked for, and libvirt's rule does not exclude it."""
     if each.nic.vhost is Policy.PREFER:
         return is_virtio(each.nic.model) and libvirt_vhost(domain, each.interface) is None
     return each.nic.vhost is Policy.REQUIRE

@@ -20,13 +20,26 @@ from vmnet.kernel import signals
 from vmnet.kernel.apply import Apply
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
+from vmnet.kernel.observe import holders_of
 from vmnet.model.domain import Domain, DomainState, Interface
 from vmnet.model.names import check_vm_name, shorten
 from vmnet.model.step import Move, Plan, UpdateDevice, Where
 from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.domain import DomainNic
 from vmnet.service.base import locked_for, opened, vm_lock
-from vmnet.service.domains import Handled, keep_one, look, network_of, prove_vhost
+from vmnet.service.domains import (
+    Handled,
+    keep_one,
+    look,
+    network_of,
+    prove_vhost,
+    wants_vhost,
+)
+
+#: A guest younger than this may not have loaded its driver yet, in seconds.
+BOOT_SECONDS = 60
+#: How often a worker sleeps while QEMU makes it and no driver has set up a ring.
+ASLEEP_WAKES = 3
 
 
 @dataclass
@@ -123,8 +136,23 @@ def _sync_one(
     except VmnetError as error:
         # A running VM is not ended for it.
         handled.warnings.append(error.message)
-    synced.warnings += handled.warnings
+    synced.warnings += handled.warnings or _asleep(netlink, domain, nics)
     return errors
+
+
+def _asleep(netlink: Netlink, domain: Domain, nics: list[DomainNic]) -> list[str]:
+    """Say so if a guest that had time to boot has not used vhost-net that was asked for."""
+    taps = [each.interface.target for each in nics if wants_vhost(domain, each)]
+    held = holders_of(netlink.link(taps[0])).known if taps else ()
+    if not held or held[0].age < BOOT_SECONDS:
+        return []
+    from vmnet.kernel.processes import with_workers  # noqa: PLC0415 - psutil, only when needed
+
+    workers = with_workers(held[0]).workers
+    if not workers or any(worker.wakes > ASLEEP_WAKES for worker in workers):
+        return []
+    what = f"none of its {len(workers)} workers has had anything to do for {held[0].age:.0f} s"
+    return [f"vhost-net is set up, but {what}: the guest's driver does not use it (yet)"]
 
 
 def _bridge_off(domain: Domain, interface: Interface, config: Config) -> bool:
