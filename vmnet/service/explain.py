@@ -18,6 +18,7 @@ from vmnet.model.names import check_vm_name, shorten
 from vmnet.model.nic import Nic, Wish
 from vmnet.model.tag import Tag
 from vmnet.peers.libvirt import Libvirt
+from vmnet.plan.domain import DomainNic
 from vmnet.service.base import opened, tagged
 from vmnet.service.domains import look
 from vmnet.service.resolve import resolve
@@ -70,13 +71,18 @@ def explain_domain(vm: str, uri: str | None, config: Config) -> tuple[list[Expla
             remedy="`virsh list --all` lists those there are",
         )
     nics, notes = look(parse_domain(state.live or state.config), config)
-    found = []
-    for each in nics:
-        values = _values(each.nic)
-        values["network"] = each.wish.network or str(config.default)
-        settings = (Setting(n, values[n], each.sources[n]) for n in ("network", *_ORDER))
-        found.append(Explained(each.nic.nic, each.interface.target, tuple(settings)))
-    return found, notes
+    with opened() as netlink:
+        return [_domain_nic(netlink, config, each) for each in nics], notes
+
+
+def _domain_nic(netlink: Netlink, config: Config, each: DomainNic) -> Explained:
+    values = _values(each.nic)
+    values["network"] = each.wish.network or str(config.default)
+    bridge = netlink.link(each.nic.bridge)
+    if each.nic.mtu is None and bridge is not None:
+        values["mtu"] = str(bridge.mtu)
+    settings = tuple(Setting(n, values[n], each.sources[n]) for n in ("network", *_ORDER))
+    return Explained(each.nic.nic, each.interface.target, settings)
 
 
 def explain_plain(vm: str, config: Config) -> list[Explained]:
