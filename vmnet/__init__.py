@@ -35,6 +35,8 @@ if TYPE_CHECKING:
         prepare_run,
         unplug,
     )
+    from vmnet.service.live import On, Plugged, Unplugged, attach_domain, detach_domain
+    from vmnet.service.sync import Synced, sync
 
 __version__ = "0.1.0"
 
@@ -43,20 +45,27 @@ __all__ = [
     "Config",
     "DataPath",
     "Launch",
+    "On",
+    "Plugged",
     "Policy",
     "Reason",
+    "Synced",
+    "Unplugged",
     "VmnetError",
     "Wish",
     "attach",
+    "attach_domain",
     "collect",
     "create_bridge",
     "delete_bridge",
     "detach",
+    "detach_domain",
     "list_nics",
     "parse_config",
     "plug",
     "prepare_run",
     "prove",
+    "sync",
     "unplug",
     "who",
 ]
@@ -72,6 +81,13 @@ _HOMES = {
     "Policy": "vmnet.model.vhost",
     "Reason": "vmnet.model.vhost",
     "prove": "vmnet.probe",
+    "On": "vmnet.service.live",
+    "Plugged": "vmnet.service.live",
+    "Unplugged": "vmnet.service.live",
+    "attach_domain": "vmnet.service.live",
+    "detach_domain": "vmnet.service.live",
+    "Synced": "vmnet.service.sync",
+    "sync": "vmnet.service.sync",
 }
 
 

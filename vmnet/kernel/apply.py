@@ -14,6 +14,7 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Protocol, Self, assert_never
 
@@ -107,13 +108,19 @@ class Apply:
             VmnetError: the first failure, after this and earlier plans of this object were undone;
                 failures of the undo are in its `undo_errors`.
         """
-        try:
+        with self.all_or_nothing():
             for group in _groups(plan.moves):
                 signals.check()
                 self._do(group, self._done)
             signals.check()
             if verify is not None and plan.moves:
                 verify()
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """Take all plans back if what is done inside fails, in whatever way."""
+        try:
+            yield
         except VmnetError as error:
             error.undo_errors += self.undo()
             raise

@@ -73,9 +73,15 @@ def _binding() -> Any:
 class Libvirt:
     """A connection, used with `with`."""
 
-    def __init__(self, uri: str | None = None) -> None:
-        """Connect to this URI, or to this host's own libvirt."""
+    def __init__(
+        self, uri: str | None = None, *, waiting: Callable[[], None] = lambda: None
+    ) -> None:
+        """Connect to this URI, or to this host's own libvirt.
+
+        `waiting` is called again and again while a guest is waited for; what it raises ends that.
+        """
         self.uri = uri or default_uri()
+        self._waiting = waiting
         self._libvirt = _binding()
         self._connection = self._call(
             lambda: self._libvirt.open(self.uri), f"connect to libvirt at {shorten(self.uri)}"
@@ -162,6 +168,7 @@ class Libvirt:
                     code="guest-holds",
                     remedy="boot the guest (it needs ACPI hot-plug), or stop it and use --config",
                 )
+            self._waiting()
             time.sleep(_POLL_SECONDS)
 
     def _find(self, name: str) -> Any:

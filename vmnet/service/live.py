@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vmnet.errors import NotFound, VmnetError
+from vmnet.errors import NotFound
 from vmnet.formats import domain as domain_xml
 from vmnet.formats.config import Config
 from vmnet.kernel import devices, signals
@@ -124,9 +124,10 @@ def attach_domain(
     with (
         signals.deferred(),
         locked_for(f"domain:{wish.vm}", wait=wait, dry_run=dry_run),
-        Libvirt(on.uri) as peer,
+        Libvirt(on.uri, waiting=signals.check) as peer,
         opened() as netlink,
         Apply(netlink, peer) as work,
+        work.all_or_nothing(),
     ):
         state = _state(peer, wish.vm)
         where = targets(state, live=on.live, config=on.config)
@@ -141,7 +142,7 @@ def attach_domain(
         plan = Plan(tuple(moves))
         done = Plugged(settled.each.nic, tap, peer.uri, where, plan, verdict)
         if tell is not None:
-            _tell(work, tell, done)
+            tell(done)
     return done
 
 
@@ -160,14 +161,6 @@ def _carry_out(
             work.run(Plan(tuple(changed)))
         moves += changed
     return moves
-
-
-def _tell(work: Apply, tell: Callable[[Plugged], None], done: Plugged) -> None:
-    try:
-        tell(done)
-    except VmnetError as error:
-        error.undo_errors += work.undo()
-        raise
 
 
 def _state(peer: Libvirt, name: str) -> DomainState:
@@ -208,19 +201,12 @@ def _arrived(
     netlink: Netlink, work: Apply, peer: Libvirt, settled: Settled, config: Config
 ) -> tuple[list[Move], str]:
     """Look at the running domain again: settings on libvirt's TAP, vhost-net proved."""
-    mac = settled.each.nic.mac
-    try:
-        domain = domain_xml.parse_domain(_state(peer, settled.domain.name).live)
-        nics, _ = look(domain, config)
-        each = next(n for n in nics if n.nic.mac == mac)
-        with locked_for(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=False):
-            moves = list(keep_one(netlink, work, each, dry_run=False).moves)
-        prove_vhost(netlink, domain, nics, Handled(domain.name))
-    except BaseException as error:
-        left = work.undo()
-        if isinstance(error, VmnetError):
-            error.undo_errors += left
-        raise
+    domain = domain_xml.parse_domain(_state(peer, settled.domain.name).live)
+    nics, _ = look(domain, config)
+    each = next(n for n in nics if n.nic.mac == settled.each.nic.mac)
+    with locked_for(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=False):
+        moves = list(keep_one(netlink, work, each, dry_run=False).moves)
+    prove_vhost(netlink, domain, nics, Handled(domain.name))
     return moves, each.interface.target
 
 
@@ -251,7 +237,7 @@ def detach_domain(
     with (
         signals.deferred(),
         locked_for(f"domain:{vm}", wait=wait, dry_run=dry_run),
-        Libvirt(on.uri) as peer,
+        Libvirt(on.uri, waiting=signals.check) as peer,
         opened() as netlink,
     ):
         state = _state(peer, vm)

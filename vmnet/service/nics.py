@@ -161,19 +161,9 @@ def attach(
                 if not dry_run:
                     work.run(plan, lambda: verify(netlink, name, replace(nic, mtu=mtu), Life.KEPT))
                 if tell is not None:
-                    _tell(work, tell, done)
+                    with work.all_or_nothing():
+                        tell(done)
     return done
-
-
-def _tell(work: Apply, tell: Callable[[Attached], None], done: Attached) -> None:
-    try:
-        tell(done)
-    except VmnetError as error:
-        error.undo_errors += work.undo()
-        raise
-    except BaseException:
-        work.undo()
-        raise
 
 
 def prepare_run(

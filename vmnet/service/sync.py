@@ -83,7 +83,7 @@ def sync(
     config = config or Config()
     done: list[Synced] = []
     errors: list[VmnetError] = []
-    with signals.deferred(), Libvirt(uri) as peer, opened() as netlink:
+    with signals.deferred(), Libvirt(uri, waiting=signals.check) as peer, opened() as netlink:
         for state in _running(peer, vm):
             signals.check()
             try:
