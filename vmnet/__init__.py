@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         prepare_run,
         unplug,
     )
+    from vmnet.service.hotplug import Hotplugged, hotplug, hotunplug
     from vmnet.service.live import On, Plugged, Unplugged, attach_domain, detach_domain
     from vmnet.service.sync import Synced, sync
 
@@ -44,6 +45,7 @@ __all__ = [
     "Attached",
     "Config",
     "DataPath",
+    "Hotplugged",
     "Launch",
     "On",
     "Plugged",
@@ -60,6 +62,8 @@ __all__ = [
     "delete_bridge",
     "detach",
     "detach_domain",
+    "hotplug",
+    "hotunplug",
     "list_nics",
     "parse_config",
     "plug",
@@ -88,6 +92,9 @@ _HOMES = {
     "detach_domain": "vmnet.service.live",
     "Synced": "vmnet.service.sync",
     "sync": "vmnet.service.sync",
+    "Hotplugged": "vmnet.service.hotplug",
+    "hotplug": "vmnet.service.hotplug",
+    "hotunplug": "vmnet.service.hotplug",
 }
 
 

@@ -37,6 +37,7 @@ OWNERS = {
     "pyroute2": "vmnet.kernel.links",
     "psutil": "vmnet.kernel.processes",
     "libvirt": "vmnet.peers.libvirt",
+    "qemu": "vmnet.peers.qmp",
 }
 #: The doors of the command line; typer is theirs alone.
 TYPER_DOORS = {

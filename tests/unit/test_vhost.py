@@ -124,4 +124,5 @@ def test_reason_codes_are_a_contract() -> None:
         "open-failed",
         "domain-not-kvm",
         "driver-qemu",
+        "plugged-without",
     }

@@ -7,7 +7,21 @@ from typing import get_args
 import pytest
 
 from tests.unit.values import EVERY_STEP
-from vmnet.model.step import CreateBridge, CreateTap, DomainStep, Step
+from vmnet.model.step import (
+    AddDevice,
+    AddNetdev,
+    CloseFd,
+    CreateBridge,
+    CreateTap,
+    PassFd,
+    PlugDevice,
+    RemoveDevice,
+    RemoveNetdev,
+    SetMetadata,
+    Step,
+    UnplugDevice,
+    UpdateDevice,
+)
 from vmnet.model.words import describe
 
 
@@ -26,11 +40,19 @@ def test_the_words_name_the_link_and_go_on_after_cannot(step: Step) -> None:
     assert words.isprintable()
     assert words.split()[0] in {
         *("make", "open", "give", "remove", "delete", "write", "set", "keep"),
-        *("take", "put", "bring", "add", "change"),
+        *("take", "put", "bring", "add", "change", "pass", "plug"),
     }
 
 
 def _about(step: Step) -> str:
-    if isinstance(step, DomainStep):
-        return step.domain
-    return step.name if isinstance(step, CreateTap | CreateBridge) else step.link.name
+    match step:
+        case SetMetadata() | PlugDevice() | UnplugDevice() | UpdateDevice():
+            return step.domain
+        case AddDevice() | RemoveDevice():
+            return step.device
+        case AddNetdev() | RemoveNetdev():
+            return step.netdev
+        case CreateTap() | CreateBridge() | PassFd() | CloseFd():
+            return step.name
+        case _:
+            return step.link.name

@@ -13,6 +13,9 @@ from vmnet.model.names import LINK_NAME_MAX, link_name
 from vmnet.model.nic import Nic
 from vmnet.model.step import (
     AddAltname,
+    AddDevice,
+    AddNetdev,
+    CloseFd,
     CreateBridge,
     CreateTap,
     DeleteLink,
@@ -20,12 +23,15 @@ from vmnet.model.step import (
     DropTap,
     NetlinkStep,
     OpenQueues,
+    PassFd,
     PeerStep,
     Persist,
     Plan,
     PlugDevice,
     QuietIpv6,
     Ref,
+    RemoveDevice,
+    RemoveNetdev,
     SetAlias,
     SetMac,
     SetMaster,
@@ -68,6 +74,12 @@ EVERY_STEP: tuple[Step, ...] = (
     PlugDevice("vm1", Where.LIVE, MAC, "<interface/>"),
     UnplugDevice("vm1", Where.LIVE, MAC, "<interface/>"),
     UpdateDevice("vm1", Where.CONFIG, MAC, "<interface/>"),
+    PassFd("tap0", 1, "vmnet0-tap1"),
+    CloseFd("vmnet0-tap1"),
+    AddNetdev("vmnet0", ("vmnet0-tap0",), ("vmnet0-vhost0",), force=True),
+    RemoveNetdev("vmnet0"),
+    AddDevice("vmnet0-nic", (("driver", "virtio-net-pci"), ("mq", True))),
+    RemoveDevice("vmnet0-nic"),
 )
 HELD = Holders((Holder(4711, "qemu-system-x86_64 -name vm1", "alice", 1, 0),))
 

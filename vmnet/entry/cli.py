@@ -38,6 +38,7 @@ from vmnet.entry.options import (
     Owner,
     Persistent,
     Plain,
+    Qmp,
     Queues,
     Vhost,
     Vm,
@@ -107,6 +108,7 @@ def attach(
     require_vhost: NeedVhost = False,
     libvirt: Libvirt = None,
     plain: Plain = False,
+    qmp: Qmp = None,
     live: Live = False,
     config: Persistent = False,
     by: By = "vmnet",
@@ -114,7 +116,7 @@ def attach(
     json: Json = False,
     wait: Wait = WAIT,
 ) -> None:
-    """Make the NIC of a VM ready before QEMU starts, or plug one into a libvirt domain.
+    """Make the NIC of a VM ready before QEMU starts, or plug one into a VM that runs.
 
     Makes a TAP that stays until `vmnet detach`, plugs it into the bridge, decides whether vhost-net
     can be used, and prints the arguments to start QEMU with. Twice is the same as once; what is not
@@ -122,13 +124,14 @@ def attach(
 
     Of a libvirt domain it writes the wish into the metadata and adds the interface, to the running
     domain, to its definition, or to both as there are. Where libvirt is, give --plain for a name
-    that is neither a domain nor attached already.
+    that is neither a domain nor attached already. With --qmp a QEMU that runs gets the NIC.
 
     \b
     Examples:
       vmnet attach vm1 --bridge br0 --vhost
       qemu-system-x86_64 -m 1G disk.img $(vmnet attach vm1 --queues 2)
       vmnet attach vm1 --libvirt --network lan --vhost --queues 4
+      vmnet attach vm1 --qmp /run/vm1.qmp --nic 1 --bridge br1
     """
     from vmnet.entry import verbs
     from vmnet.model.nic import Wish
@@ -137,7 +140,7 @@ def attach(
     policy = verbs.policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
     wish = Wish(vm, nic, bridge, network, mac, mtu, queues, policy, model)
     how = verbs.How(options.config(), dry_run=dry_run, wait=wait, as_json=json)
-    target = verbs.Target(libvirt, plain=plain, live=live, config=config, by=by)
+    target = verbs.Target(libvirt, plain=plain, live=live, config=config, by=by, qmp=qmp)
     verbs.attach(wish, owner, target, how)
 
 
@@ -186,6 +189,7 @@ def detach(
     force: Force = False,
     libvirt: Libvirt = None,
     plain: Plain = False,
+    qmp: Qmp = None,
     live: Live = False,
     config: Persistent = False,
     dry_run: DryRun = False,
@@ -195,20 +199,22 @@ def detach(
     """Take away all that was made for a VM, and nothing else.
 
     Refuses while a process holds the TAP. Twice is fine. Of a libvirt domain it unplugs the NICs
-    that have a wish, waits until the guest has let go, and takes the wish away.
+    that have a wish, waits until the guest has let go, and takes the wish away. With --qmp it
+    takes them out of a QEMU that runs, once the guest has let go.
 
     \b
     Examples:
       vmnet detach vm1
       vmnet detach vm1 --nic 1
       vmnet detach vm1 --libvirt --nic 1 --live
+      vmnet detach vm1 --qmp /run/vm1.qmp --nic 1
     """
     from vmnet.entry import verbs
     from vmnet.formats.config import Config
 
     state["json"] = json
     how = verbs.How(Config(), dry_run=dry_run, wait=wait, as_json=json)
-    target = verbs.Target(libvirt, plain=plain, live=live, config=config)
+    target = verbs.Target(libvirt, plain=plain, live=live, config=config, qmp=qmp)
     verbs.detach(vm, nic, target, how, force=force)
 
 

@@ -58,6 +58,10 @@ Libvirt = Annotated[
 Plain = Annotated[
     bool, typer.Option("--plain", help="VM is a QEMU that you start yourself, not libvirt.")
 ]
+Qmp = Annotated[
+    str | None,
+    typer.Option(metavar="SOCKET", help="VM is a running QEMU with this QMP socket: hot-plug."),
+]
 Live = Annotated[bool, typer.Option("--live", help="Of a domain: change the running one.")]
 Persistent = Annotated[
     bool, typer.Option("--config", help="Of a domain: change what it starts with next.")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def attached(done: Attached, *, dry_run: bool, as_json: bool) -> None:
     """Answer `attach` and `plan`: the arguments on standard output, the reasons beside it."""
     if as_json:
-        report.answer_json({"dry_run": dry_run, **_attached_data(done)})
+        report.answer_json({"dry_run": dry_run, **attached_data(done)})
         return
     reasons(done)
     if dry_run:
@@ -68,7 +68,7 @@ def data_path(verdict: Verdict) -> None:
 def launch(vm: str, prepared: Launch, command: list[str], *, as_json: bool) -> None:
     """Answer `run --dry-run`."""
     if as_json:
-        nics = [_attached_data(each) for each in prepared.nics]
+        nics = [attached_data(each) for each in prepared.nics]
         report.answer_json({"vm": vm, "dry_run": True, "nics": nics, "command": command})
         return
     for each in prepared.nics:
@@ -309,7 +309,8 @@ def plan_data(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _attached_data(done: Attached) -> dict[str, Any]:
+def attached_data(done: Attached) -> dict[str, Any]:
+    """Return what `attach` answers in JSON."""
     nic, verdict, args = done.nic, done.verdict, done.args
     qemu = (
         None

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vmnet import service
-from vmnet.entry import process, say, say_domain
+from vmnet.entry import hotplug, process, say, say_domain
 from vmnet.errors import InvalidInput
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
@@ -85,6 +85,7 @@ class Target:
         live: of a domain, the running one.
         config: of a domain, what it starts with next.
         by: who makes a domain's TAP: `vmnet` or `libvirt`.
+        qmp: the QMP socket of a QEMU that runs already; None if not given.
     """
 
     libvirt: str | None
@@ -92,6 +93,7 @@ class Target:
     live: bool
     config: bool
     by: str = "vmnet"
+    qmp: str | None = None
 
     def is_domain(self, vm: str) -> bool:
         """Say whether it means a domain of libvirt's; asks libvirt where it has to.
@@ -102,14 +104,14 @@ class Target:
         """
         check_by(self.by)
         for_domain = self.live or self.config or self.by != "vmnet" or self.libvirt is not None
-        if self.plain and for_domain:
+        if (self.plain or self.qmp is not None) and for_domain:
             raise InvalidInput(
-                "--plain excludes --libvirt, --live, --config and --by",
+                "--plain and --qmp exclude --libvirt, --live, --config and --by",
                 code="two-meanings",
-                remedy="give --plain alone, or leave it out",
+                remedy="give --plain or --qmp alone, or leave them out",
             )
-        if self.plain or for_domain:
-            return not self.plain
+        if self.plain or self.qmp is not None or for_domain:
+            return for_domain
         from vmnet.service.meaning import is_domain  # noqa: PLC0415 - loads what asks libvirt
 
         return is_domain(vm)
@@ -129,6 +131,9 @@ def attach(wish: Wish, owner: str | None, target: Target, how: How) -> None:
     """Attach and answer; what nobody could be told of is taken away again."""
     if target.is_domain(wish.vm):
         _attach_domain(wish, owner, target, how)
+        return
+    if target.qmp is not None:
+        hotplug.attach(wish, owner, target.qmp, how)
         return
     service.attach(
         wish,
@@ -164,7 +169,11 @@ def _attach_domain(wish: Wish, owner: str | None, target: Target, how: How) -> N
 
 def detach(vm: str, nic: int | None, target: Target, how: How, *, force: bool) -> None:
     """Detach and answer."""
-    if not target.is_domain(vm):
+    domain = target.is_domain(vm)
+    if target.qmp is not None:
+        hotplug.detach(vm, nic, target.qmp, how, force=force)
+        return
+    if not domain:
         done = service.detach(vm, nic, force=force, dry_run=how.dry_run, wait=how.wait)
         say.detached(vm, done, dry_run=how.dry_run, as_json=how.as_json)
         return

@@ -13,11 +13,9 @@ import re
 from dataclasses import dataclass
 
 from vmnet.errors import InvalidInput
-from vmnet.model.nic import DEFAULT_MODEL, Nic
-from vmnet.model.vhost import is_virtio
+from vmnet.model.names import netdev_id
+from vmnet.model.nic import DEFAULT_MODEL, Nic, device_properties
 
-#: What a guest takes for granted without being told.
-_USUAL_MTU = 1500
 _PLACE = re.compile(r"\{(netdev|device)([0-9]{0,9})\}")
 
 
@@ -77,24 +75,13 @@ def by_fds(nic: Nic, mtu: int, tap_fds: list[int], vhost_fds: list[int]) -> Args
     return Args(_join("tap", options), _device(nic, mtu))
 
 
-def netdev_id(nic: int) -> str:
-    """Return the id by which QEMU knows the netdev of a NIC."""
-    return f"vmnet{nic}"
-
-
 def _device(nic: Nic, mtu: int) -> str:
-    options = {
-        "netdev": netdev_id(nic.nic),
-        "id": f"{netdev_id(nic.nic)}-nic",
-        "mac": nic.mac,
-    }
-    if nic.queues > 1:
-        options["mq"] = "on"
-        # One vector for each ring, one for configuration changes, one for the control ring.
-        options["vectors"] = str(2 * nic.queues + 2)
-    if is_virtio(nic.model) and mtu != _USUAL_MTU:
-        options["host_mtu"] = str(mtu)
+    options = {key: _word(value) for key, value in device_properties(nic, mtu).items()}
     return _join(nic.model or DEFAULT_MODEL, options)
+
+
+def _word(value: str | int | bool) -> str:  # noqa: FBT001 - a value, not a switch
+    return "on" if value is True else str(value)
 
 
 def _join(first: str, options: dict[str, str]) -> str:

@@ -10,11 +10,13 @@ with one difference that the kernel's tools force: `ip tuntap add` makes a TAP p
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from typing import assert_never
 
 from vmnet.model.domain import NICS_KEY, NICS_URI
+from vmnet.model.monitor import command
 from vmnet.model.step import (
     AddAltname,
     CreateBridge,
@@ -23,8 +25,10 @@ from vmnet.model.step import (
     DomainStep,
     DropAltname,
     DropTap,
+    MonitorStep,
     NetlinkStep,
     OpenQueues,
+    PassFd,
     Persist,
     Plan,
     PlugDevice,
@@ -62,7 +66,18 @@ def step_lines(step: Step) -> list[str]:
     """Return one step as lines for sh."""
     if isinstance(step, NetlinkStep):
         return [shlex.join(words) for words in _netlink_words(step)]
+    if isinstance(step, MonitorStep):
+        return [_monitor_line(step)]
     return [_domain_line(step)] if isinstance(step, DomainStep) else _tun_lines(step)
+
+
+def _monitor_line(step: MonitorStep) -> str:
+    """Return a comment: sh cannot pass descriptors. JSON escapes what would end the line."""
+    execute, arguments = command(step)
+    line = f"# qmp {json.dumps({'execute': execute, 'arguments': arguments})}"
+    if isinstance(step, PassFd):
+        line += f" with descriptor {step.position} of {json.dumps(step.source)}"
+    return line
 
 
 def _domain_line(step: DomainStep) -> str:

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Protocol, Self, assert_never
+from typing import Protocol, Self, assert_never, runtime_checkable
 
 from vmnet.errors import Busy, Conflict, Unsupported, VmnetError, of_errno
 from vmnet.kernel import devices, ioctl, signals
@@ -30,6 +30,7 @@ from vmnet.model.step import (
     Move,
     NetlinkStep,
     OpenQueues,
+    PassFd,
     PeerStep,
     Persist,
     Plan,
@@ -45,13 +46,25 @@ _TAP_FLAGS = ioctl.IFF_TAP | ioctl.IFF_NO_PI | ioctl.IFF_VNET_HDR
 
 
 class Peer(Protocol):
-    """Another program that carries out steps of its own kind: libvirt."""
+    """Another program that carries out steps of its own kind: libvirt, or a QEMU's monitor."""
 
     def do(self, step: PeerStep) -> None:
         """Carry out one step.
 
         Raises:
             VmnetError: it was not carried out.
+        """
+
+
+@runtime_checkable
+class Receiver(Protocol):
+    """A peer that takes copies of descriptors too: a QEMU's monitor."""
+
+    def receive(self, step: PassFd, fd: int) -> None:
+        """Pass a copy of this descriptor.
+
+        Raises:
+            VmnetError: it was not passed.
         """
 
 
@@ -76,6 +89,10 @@ class Apply:
     def __exit__(self, *_: object) -> None:
         for name in list(self._fds):
             self._close(name)
+
+    def hold(self, source: str, fds: list[int]) -> None:
+        """Own descriptors opened elsewhere too; plans name them by what they are open on."""
+        self._fds.setdefault(source, []).extend(fds)
 
     def take(self, name: str) -> list[int]:
         """Hand over the descriptors of a TAP; the caller closes them from now on."""
@@ -145,9 +162,7 @@ class Apply:
         """Carry out a group, and note in `done` what of it was."""
         first = group[0].do
         if isinstance(first, PeerStep):
-            if self._peer is None:
-                raise TypeError(f"nobody to carry out {first}")
-            self._peer.do(first)
+            self._ask(first)
             done.extend(group)
             return
         if not isinstance(first, NetlinkStep):
@@ -167,6 +182,17 @@ class Apply:
         if isinstance(first, CreateBridge) and not self._note_made(first):
             done.pop()  # it is gone, and what has its name now is not ours to undo
             raise of_errno(describe(first), errno.ENODEV)
+
+    def _ask(self, step: PeerStep) -> None:
+        peer = self._peer
+        if peer is None:
+            raise TypeError(f"nobody to carry out {step}")
+        if isinstance(step, PassFd):
+            if not isinstance(peer, Receiver):
+                raise TypeError(f"nobody to receive {step}")
+            peer.receive(step, self._fds[step.source][step.position])
+        else:
+            peer.do(step)
 
     def _note_made(self, step: CreateBridge) -> bool:
         """Remember which link was made: another could take its name before the next step."""

@@ -74,6 +74,13 @@ def holders_of_all(names: Iterable[str]) -> dict[str, Holders]:
     return processes.holders(names)
 
 
+def may_look_at(pid: int) -> bool:
+    """Say whether this process would see what that one has open."""
+    from vmnet.kernel import processes  # noqa: PLC0415 - psutil costs 45 ms, needed only here
+
+    return processes.may_look_at(pid)
+
+
 def bridge_mac(name: str) -> str:
     """Return the address vmnet gives a bridge of that name on this host.
 

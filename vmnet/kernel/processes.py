@@ -60,6 +60,15 @@ def _pids() -> list[int]:
         return []  # `_blind` says so
 
 
+def may_look_at(pid: int) -> bool:
+    """Say whether this process would see what that one has open."""
+    try:
+        os.scandir(_PROC / str(pid) / "fd").close()
+    except OSError:
+        return False
+    return True
+
+
 def _blind(refused: int) -> str:
     try:
         return _blinded_by(refused)

@@ -123,6 +123,16 @@ def mac_alt_name(mac: str) -> str:
     return f"vmnet-mac-{mac.replace(':', '')}"
 
 
+def netdev_id(nic: int) -> str:
+    """Return the id by which QEMU knows the back end of a NIC."""
+    return f"vmnet{nic}"
+
+
+def device_id(nic: int) -> str:
+    """Return the id by which QEMU knows the device of a NIC."""
+    return f"{netdev_id(nic)}-nic"
+
+
 def encode(text: str, limit: int) -> str:
     """Write any text in characters that mean nothing to a shell, a terminal or a link name.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from vmnet.errors import InvalidInput
 from vmnet.model.mac import parse_guest_mac
-from vmnet.model.names import check_link_name, check_nic, check_vm_name
+from vmnet.model.names import check_link_name, check_nic, check_vm_name, device_id, netdev_id
 from vmnet.model.vhost import Policy, is_virtio
 
 #: linux/if_tun.h MAX_TAP_QUEUES.
@@ -20,6 +20,8 @@ QUEUES_MAX = 256
 #: drivers/net/tun.c: an Ethernet device of at least ETH_MIN_MTU and at most 65535 less the header.
 MTU_MIN, MTU_MAX = 68, 65521
 DEFAULT_MODEL = "virtio-net-pci"
+#: What a guest takes for granted without being told, in bytes.
+USUAL_MTU = 1500
 
 _MODEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}", re.ASCII)
 
@@ -71,6 +73,27 @@ class Nic:
     vhost: Policy
     model: str
     owner: int | None
+
+
+def device_properties(nic: Nic, mtu: int) -> dict[str, str | int | bool]:
+    """Return the properties of a NIC's device, as QEMU names them.
+
+    Args:
+        nic: the NIC.
+        mtu: its TAP's MTU, in bytes.
+    """
+    properties: dict[str, str | int | bool] = {
+        "netdev": netdev_id(nic.nic),
+        "id": device_id(nic.nic),
+        "mac": nic.mac,
+    }
+    if nic.queues > 1:
+        properties["mq"] = True
+        # One vector for each ring, one for configuration changes, one for the control ring.
+        properties["vectors"] = 2 * nic.queues + 2
+    if is_virtio(nic.model) and mtu != USUAL_MTU:
+        properties["host_mtu"] = mtu
+    return properties
 
 
 def check_wish(wish: Wish) -> Wish:

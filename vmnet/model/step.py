@@ -203,10 +203,77 @@ class UpdateDevice:
     xml: str
 
 
+@dataclass(frozen=True)
+class PassFd:
+    """Pass QEMU a copy of a descriptor that vmnet holds; QEMU keeps it under a name.
+
+    Attributes:
+        source: what it is open on: a TAP's name, or a device node's path.
+        position: which of those that vmnet has open there, from 0.
+        name: the name.
+    """
+
+    source: str
+    position: int
+    name: str
+
+
+@dataclass(frozen=True)
+class CloseFd:
+    """Let QEMU close a descriptor that it was passed, if it still has it under that name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class AddNetdev:
+    """Give QEMU the back end of a NIC, made of descriptors that it was passed.
+
+    Attributes:
+        fds: the names of the TAP's queues.
+        vhost_fds: those of vhost-net, as many or none.
+        force: say that vhost-net is a must: QEMU 7.2 to 8.2 abort without that word, guest and
+            all, when vhost-net cannot be had.
+    """
+
+    netdev: str
+    fds: tuple[str, ...]
+    vhost_fds: tuple[str, ...] = ()
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class RemoveNetdev:
+    """Take the back end of a NIC from QEMU, with its descriptors; nothing if it is not there."""
+
+    netdev: str
+
+
+@dataclass(frozen=True)
+class AddDevice:
+    """Plug a NIC into the guest.
+
+    Attributes:
+        properties: as `device_add` takes them, its id among them.
+    """
+
+    device: str
+    properties: tuple[tuple[str, str | int | bool], ...]
+
+
+@dataclass(frozen=True)
+class RemoveDevice:
+    """Ask the guest to let go of a NIC, and wait until it is gone."""
+
+    device: str
+
+
 #: Steps that libvirt carries out, on a domain of its own.
 DomainStep = SetMetadata | PlugDevice | UnplugDevice | UpdateDevice
+#: Steps that a running QEMU carries out, asked through its monitor.
+MonitorStep = PassFd | CloseFd | AddNetdev | RemoveNetdev | AddDevice | RemoveDevice
 #: Steps that another program carries out when vmnet asks for them.
-PeerStep = DomainStep
+PeerStep = DomainStep | MonitorStep
 #: Steps done with ioctls on a descriptor of `/dev/net/tun`.
 TunStep = CreateTap | OpenQueues | SetOwner | Persist | DropTap
 #: Steps that are one rtnetlink message each; neighbours of this kind travel in one system call.

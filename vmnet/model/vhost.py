@@ -50,6 +50,7 @@ class Reason(StrEnum):
     OTHER = "open-failed"
     NOT_KVM = "domain-not-kvm"
     DRIVER_QEMU = "driver-qemu"
+    PLUGGED = "plugged-without"
 
 
 @dataclass(frozen=True)

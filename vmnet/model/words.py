@@ -11,16 +11,23 @@ from typing import assert_never
 
 from vmnet.model.step import (
     AddAltname,
+    AddDevice,
+    AddNetdev,
+    CloseFd,
     CreateBridge,
     CreateTap,
     DeleteLink,
     DomainStep,
     DropAltname,
     DropTap,
+    MonitorStep,
     OpenQueues,
+    PassFd,
     Persist,
     PlugDevice,
     QuietIpv6,
+    RemoveDevice,
+    RemoveNetdev,
     SetAlias,
     SetMac,
     SetMaster,
@@ -41,6 +48,8 @@ def describe(step: Step) -> str:
         return _describe_tap(step)
     if isinstance(step, DomainStep):
         return _describe_domain(step)
+    if isinstance(step, MonitorStep):
+        return _describe_monitor(step)
     if isinstance(step, CreateBridge):
         return f"make bridge {step.name!r}"
     return _describe_setting(step)
@@ -74,6 +83,24 @@ def _describe_domain(step: DomainStep) -> str:
             return f"remove interface {mac} {of}"
         case UpdateDevice(_, _, mac):
             return f"change interface {mac} {of}"
+        case _:
+            assert_never(step)
+
+
+def _describe_monitor(step: MonitorStep) -> str:
+    match step:
+        case PassFd(source, position, name):
+            return f"pass descriptor {position} of {source!r} to QEMU as {name!r}"
+        case CloseFd(name):
+            return f"take descriptor {name!r} back from QEMU"
+        case AddNetdev(netdev):
+            return f"give QEMU netdev {netdev!r}"
+        case RemoveNetdev(netdev):
+            return f"take netdev {netdev!r} from QEMU"
+        case AddDevice(device):
+            return f"plug device {device!r} into the guest"
+        case RemoveDevice(device):
+            return f"take device {device!r} from the guest"
         case _:
             assert_never(step)
 

@@ -121,6 +121,8 @@ class Libvirt:
         Raises:
             VmnetError: it was not carried out.
         """
+        if not isinstance(step, DomainStep):
+            raise TypeError(f"not for libvirt: {step}")
         doing = describe(step)
         found = self._find(step.domain)
         if found is None:
