@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -198,9 +199,20 @@ def own_namespaces() -> Iterator[None]:
         _call(_LIBC.mount(b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755"))
         yield
     finally:
+        _wait_single()
         for fd in home:
             _call(_LIBC.setns(fd, 0))
             os.close(fd)
+
+
+def _wait_single() -> None:
+    """Wait for threads that were joined to be gone: setns(2) of a mount namespace wants none.
+
+    Python's join returns when a thread's Python part has ended.
+    """
+    deadline = time.monotonic() + 5
+    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:  # noqa: PTH208
+        time.sleep(0.001)
 
 
 def _call(answer: int) -> None:
