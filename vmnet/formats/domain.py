@@ -28,12 +28,17 @@ SIZE_MAX = 4 << 20
 _INTERFACE = ["domain", "devices", "interface"]
 _METADATA = ["domain", "metadata"]
 _START_TAG = re.compile(rb"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""")
-_BRIDGE = re.compile(rb"""(\sbridge\s*=\s*)("[^"]*"|'[^']*')""")
+#: One after the other, so that what looks like an attribute inside a value is none.
+_ATTRIBUTE = re.compile(rb"""\s([^\s=<>"']+)(\s*=\s*)("[^"]*"|'[^']*')""")
 _WISH_KEYS = ("mac", "nic", "network", "vhost")
+#: A number too long to be one of anything; the rules for what it counts refuse it.
+_HUGE = 10**9
 
 
 @dataclass
 class _Node:
+    """An element; one in a namespace, and an attribute in one, is named `{uri}name`."""
+
     name: str
     attributes: dict[str, str]
     offset: int
@@ -49,12 +54,13 @@ class _Reader:
     """Collects the few subtrees that are of interest."""
 
     def __init__(self) -> None:
-        self.root: dict[str, str] | None = None
-        self.texts = {"name": "", "uuid": ""}
+        self.root: _Node | None = None
         self.interfaces: list[_Node] = []
-        self.nics: list[tuple[str, _Node]] = []
+        self.nics: list[_Node] = []
+        self._texts: dict[str, list[list[str]]] = {"name": [], "uuid": []}
         self._path: list[str] = []
-        self._spaces: list[dict[str, str]] = [{}]
+        self._spaces: dict[str, list[str]] = {}
+        self._declared: list[list[str]] = []
         self._open: list[_Node] = []
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
@@ -66,40 +72,65 @@ class _Reader:
     def read(self, xml: bytes) -> None:
         self._parser.Parse(xml, True)  # noqa: FBT003 - expat's signature
 
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
-        self._path.append(name)
-        declared = {k.partition(":")[2]: v for k, v in attributes.items() if _is_xmlns(k)}
-        self._spaces.append({**self._spaces[-1], **declared} if declared else self._spaces[-1])
-        if len(self._path) == 1:
-            self.root = attributes
-            return
-        local, uri = self._resolved(name)
-        node = _Node(local, attributes, self._parser.CurrentByteIndex)
-        if self._open:
-            self._open[-1].children.append(node)
-            self._open.append(node)
-        elif self._path == _INTERFACE:
-            self.interfaces.append(node)
-            self._open.append(node)
-        elif self._path[:-1] == _METADATA and uri.startswith(NICS_URI_ANY):
-            self.nics.append((uri, node))
-            self._open.append(node)
+    def text(self, name: str) -> str:
+        """Return the text of the first element of that name right below the root."""
+        return "".join(next(iter(self._texts[name]), []))
 
-    def _resolved(self, name: str) -> tuple[str, str]:
-        prefix, colon, local = name.partition(":")
-        spaces = self._spaces[-1]
-        return (local, spaces.get(prefix, "")) if colon else (name, spaces.get("", ""))
+    def _start(self, raw: str, attributes: dict[str, str]) -> None:
+        self._declare(attributes)
+        name = self._resolved(raw, self._space(""))
+        self._path.append(name)
+        if len(self._path) == 2 and name in self._texts:
+            self._texts[name].append([])
+        kept = self._kept_in(name)
+        if self._open or kept is not None:
+            node = self._node(name, attributes)
+            (self._open[-1].children if kept is None else kept).append(node)
+            self._open.append(node)
+        elif len(self._path) == 1:
+            self.root = self._node(name, attributes)
+
+    def _kept_in(self, name: str) -> list[_Node] | None:
+        """Return where a subtree that begins here is kept; None for none."""
+        if len(self._path) != 3:
+            return None
+        if self._path == _INTERFACE:
+            return self.interfaces
+        ours = self._path[:2] == _METADATA and name.startswith("{" + NICS_URI_ANY)
+        return self.nics if ours else None
+
+    def _node(self, name: str, attributes: dict[str, str]) -> _Node:
+        # The default namespace is not for attributes.
+        named = {self._resolved(k, ""): v for k, v in attributes.items() if not _is_xmlns(k)}
+        return _Node(name, named, self._parser.CurrentByteIndex)
+
+    def _declare(self, attributes: dict[str, str]) -> None:
+        # Undone element by element: a copy for each would let a short text take hours.
+        declared = [key for key in attributes if _is_xmlns(key)]
+        for key in declared:
+            self._spaces.setdefault(key.partition(":")[2], []).append(attributes[key])
+        self._declared.append(declared)
+
+    def _space(self, prefix: str) -> str:
+        uris = self._spaces.get(prefix)
+        return uris[-1] if uris else ""
+
+    def _resolved(self, raw: str, default: str) -> str:
+        prefix, colon, local = raw.partition(":")
+        uri = self._space(prefix) if colon else default
+        return f"{{{uri}}}{local if colon else raw}" if uri else raw
 
     def _end(self, _name: str) -> None:
         self._path.pop()
-        self._spaces.pop()
+        for key in self._declared.pop():
+            self._spaces[key.partition(":")[2]].pop()
         if self._open:
             # Of an element without content, where it begins; else where its end tag does.
             self._open.pop().end = self._parser.CurrentByteIndex
 
     def _text(self, text: str) -> None:
-        if len(self._path) == 2 and self._path[1] in self.texts:
-            self.texts[self._path[1]] += text
+        if len(self._path) == 2 and self._path[1] in self._texts:
+            self._texts[self._path[1]][-1].append(text)
 
 
 def _is_xmlns(attribute: str) -> bool:
@@ -118,10 +149,11 @@ def _read(xml: bytes) -> _Reader:
         reader.read(xml)
     except expat.ExpatError as error:
         raise _bad(f"is no XML: {error}") from error
-    except (
-        ValueError
-    ) as error:  # an encoding that Python does not know, or knows to be of more bytes
+    except (ValueError, LookupError) as error:
+        # An encoding that Python does not know, or knows to be of more bytes.
         raise _bad(f"is in an encoding that cannot be read: {shorten(str(error))}") from error
+    if reader.root is None or reader.root.name != "domain":
+        raise _bad("is one of something else: its root is not <domain>")
     return reader
 
 
@@ -143,11 +175,10 @@ def parse_domain(xml: bytes) -> Domain:
         InvalidInput: no well-formed domain XML, or vmnet's own part of it cannot be.
     """
     reader = _read(xml)
-    name = check_vm_name(reader.texts["name"])
     return Domain(
-        name=name,
-        uuid=reader.texts["uuid"].strip(),
-        kind=(reader.root or {}).get("type", ""),
+        name=check_vm_name(reader.text("name")),
+        uuid=reader.text("uuid").strip(),
+        kind=reader.root.attributes.get("type", "") if reader.root else "",
         interfaces=tuple(map(_interface, reader.interfaces)),
         wishes=_wishes(reader.nics),
     )
@@ -165,61 +196,72 @@ def _interface(node: _Node) -> Interface:
         model=node.child("model").get("type", ""),
         driver=driver.get("name", ""),
         queues=_number(driver.get("queues", "")) or 1,
-        mtu=_number(node.child("mtu").get("size", "")),
+        mtu=_number(node.child("mtu").get("size", "")) or None,
         virtualport=node.child("virtualport").get("type", ""),
     )
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    """Return a number; None for what is none."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return int(text) if len(text) < 10 else _HUGE
 
 
-def _wishes(found: list[tuple[str, _Node]]) -> tuple[NicWish, ...]:
+def _wishes(found: list[_Node]) -> tuple[NicWish, ...]:
     if not found:
         return ()
     if len(found) > 1:
         raise _bad_metadata("vmnet's element is there more than once")
-    uri, node = found[0]
-    if uri != NICS_URI or node.name != "nics":
-        raise _bad_metadata(f"{shorten(uri)} {shorten(node.name)} is of another version of vmnet")
-    _known(node, (), "nics")
-    wishes = tuple(_wish(child, place) for place, child in enumerate(node.children))
+    if found[0].name != f"{{{NICS_URI}}}nics":
+        raise _bad_metadata(f"{shorten(found[0].name)!r} is of another version of vmnet")
+    _known(found[0], (), "nics")
+    wishes = tuple(_wish(child, place) for place, child in enumerate(found[0].children))
     _once("MAC", [wish.mac for wish in wishes])
     _once("NIC number", [str(wish.nic) for wish in wishes])
     return wishes
 
 
 def _once(what: str, values: list[str]) -> None:
-    if len(set(values)) < len(values):
-        double = next(value for value in values if values.count(value) > 1)
-        raise _bad_metadata(f"{what} {double} is there twice")
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise _bad_metadata(f"{what} {value} is there twice")
+        seen.add(value)
 
 
 def _wish(node: _Node, place: int) -> NicWish:
-    if node.name != "nic":
+    if node.name != f"{{{NICS_URI}}}nic":
         raise _bad_metadata(f"element {shorten(node.name)!r} is not known, expected nic")
     _known(node, _WISH_KEYS, "nic")
+    if node.children:
+        raise _bad_metadata(f"element {shorten(node.children[0].name)!r} of nic is not known")
     attributes = node.attributes
     if "mac" not in attributes:
         raise _bad_metadata("a nic has no mac")
     number = _number(attributes.get("nic", str(place)))
     if number is None or number > NIC_MAX:
-        raise _bad_metadata(f"nic={shorten(attributes['nic'])!r} is not in 0..{NIC_MAX}")
+        raise _bad_metadata(
+            f"nic={shorten(attributes.get('nic', str(place)))!r} is not in 0..{NIC_MAX}"
+        )
     vhost = attributes.get("vhost")
     if vhost is not None and vhost not in list(Policy):
         raise _bad_metadata(f"vhost={shorten(vhost)!r} is not one of {', '.join(Policy)}")
+    network = attributes.get("network")
+    if network == "":
+        raise _bad_metadata("network='' names none; left out, it is the default one")
     try:
         mac = parse_guest_mac(attributes["mac"])
     except InvalidInput as error:
         raise _bad_metadata(error.message) from error
-    network = attributes.get("network")
     return NicWish(mac, number, network, None if vhost is None else Policy(vhost))
 
 
 def _known(node: _Node, keys: tuple[str, ...], what: str) -> None:
     for key in node.attributes:
-        # An attribute with a prefix is some other program's.
-        if key not in keys and ":" not in key and key != "xmlns":
+        # One with a prefix is some other program's, unless the prefix is vmnet's.
+        foreign = ":" in key and not key.startswith("{" + NICS_URI_ANY)
+        if key not in keys and not foreign:
             raise _bad_metadata(
                 f"attribute {shorten(key)!r} of {what} is not known"
                 + (f", expected one of {', '.join(keys)}" if keys else "")
@@ -257,7 +299,12 @@ def _attributes(wish: NicWish) -> str:
         "network": wish.network,
         "vhost": wish.vhost,
     }
-    return " ".join(f'{k}="{html.escape(v)}"' for k, v in values.items() if v is not None)
+    return " ".join(f'{k}="{_escaped(v)}"' for k, v in values.items() if v is not None)
+
+
+def _escaped(value: str) -> str:
+    # A reader takes white space that stands for itself for blanks.
+    return html.escape(value).translate({ord(c): f"&#{ord(c)};" for c in "\t\n\r"})
 
 
 def interface_text(xml: bytes, mac: str) -> str:
@@ -267,7 +314,7 @@ def interface_text(xml: bytes, mac: str) -> str:
         InvalidInput: no well-formed domain XML.
     """
     for node in _read(xml).interfaces:
-        if node.child("mac").get("address", "").lower() == mac:
+        if mac and node.child("mac").get("address", "").lower() == mac:
             return xml[node.offset : xml.index(b">", node.end) + 1].decode("utf-8", "replace")
     return ""
 
@@ -287,17 +334,20 @@ def map_bridges(xml: bytes, bridges: Mapping[str, str]) -> bytes | None:
     for node in reversed(_read(xml).interfaces):
         if node.attributes.get("type") != "bridge":
             continue
-        for source in (c for c in node.children if c.name == "source"):
-            here = bridges.get(source.attributes.get("bridge", ""))
-            if here is not None:
-                changed = _renamed(changed, source.offset, here)
+        # libvirt, too, goes by the first one.
+        source = next((c for c in node.children if c.name == "source"), None)
+        there = source.attributes.get("bridge", "") if source else ""
+        here = bridges.get(there, there)
+        if source is not None and here != there:
+            changed = _renamed(changed, source.offset, here)
     return None if changed == xml else changed
 
 
 def _renamed(xml: bytes, offset: int, bridge: str) -> bytes:
     tag = _START_TAG.match(xml, offset)
-    if tag is None:
+    found = _ATTRIBUTE.finditer(xml, offset, tag.end()) if tag is not None else iter(())
+    old = next((attribute for attribute in found if attribute[1] == b"bridge"), None)
+    if old is None:
         raise _bad("is not in UTF-8")
-    value = html.escape(bridge).encode()
-    text = _BRIDGE.sub(lambda m: m[1] + b"'" + value + b"'", tag[0], count=1)
-    return xml[:offset] + text + xml[offset + len(tag[0]) :]
+    value = b"'" + html.escape(bridge).encode() + b"'"
+    return xml[: old.start(3)] + value + xml[old.end(3) :]
