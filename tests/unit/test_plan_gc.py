@@ -10,7 +10,7 @@ from tests.unit.values import HELD, NOW, attached, foreign_tap, launched, nic
 from vmnet.model.host import Holders, Link
 from vmnet.model.step import DropTap, SetAlias
 from vmnet.model.tag import IdleMark, Life, format_tag
-from vmnet.plan.gc import Fate, judge
+from vmnet.plan.gc import DOMAIN_GRACE, Fate, judge
 
 KEPT = attached(nic())
 NOBODY = Holders()
@@ -105,3 +105,25 @@ def test_a_tap_with_no_mark_or_one_from_the_future_is_counted_from_now(
     mark: IdleMark | None,
 ) -> None:
     assert fate(marked(mark), at=DAY, idle=0).action == "mark"
+
+
+@pytest.mark.parametrize("idle", [None, 0, DOMAIN_GRACE - 1, DOMAIN_GRACE])
+@pytest.mark.parametrize(("at", "action"), [(-1, "leave"), (0, "remove")])
+def test_a_domains_tap_is_left_while_libvirt_may_be_about_to_open_it(
+    idle: int | None, at: int, action: str
+) -> None:
+    assert fate(lived(Life.DOMAIN), at=DOMAIN_GRACE + at, idle=idle).action == action
+
+
+def test_a_longer_age_counts_for_a_domains_tap_too() -> None:
+    assert fate(lived(Life.DOMAIN), at=DAY - 1, idle=DAY).action == "leave"
+    assert fate(lived(Life.DOMAIN), at=DAY, idle=DAY).action == "remove"
+
+
+def test_a_domains_tap_that_was_used_is_counted_from_now() -> None:
+    used = replace(lived(Life.DOMAIN), carrier_ups=2)
+    assert fate(used, at=DAY).action == "mark"
+
+
+def test_a_domains_tap_that_qemu_has_open_is_left() -> None:
+    assert fate(replace(lived(Life.DOMAIN), carrier=True), at=DAY).action == "leave"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vmnet.errors import Conflict
+from vmnet.model.names import shorten
 from vmnet.model.vhost import Policy
 
 #: The namespace of vmnet's element in `<metadata>`; its last part is the schema's version.
@@ -103,8 +105,19 @@ class Domain:
     wishes: tuple[NicWish, ...] = ()
 
     def interface(self, mac: str) -> Interface | None:
-        """Return the interface with that address, or None."""
-        return next((i for i in self.interfaces if i.mac == mac), None)
+        """Return the interface with that address, or None.
+
+        Raises:
+            Conflict: libvirt lets two have it, but then nobody knows which one is meant.
+        """
+        found = [each for each in self.interfaces if each.mac == mac]
+        if len(found) > 1:
+            raise Conflict(
+                f"{len(found)} interfaces of domain {shorten(self.name)!r} have MAC {mac}",
+                code="mac-twice",
+                remedy=f"give each its own: `virsh edit {shorten(self.name)}`",
+            )
+        return found[0] if found else None
 
     def wish(self, mac: str) -> NicWish | None:
         """Return the wish for the interface with that address, or None."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from vmnet.errors import Conflict, InvalidInput, NotFound, Unsupported, VmnetError
 from vmnet.model.domain import Domain, Interface, NicWish
 from vmnet.model.host import Link, NicView
-from vmnet.model.names import alt_name, check_link_name, mac_alt_name, shorten
+from vmnet.model.names import alt_name, check_link_name, link_name, mac_alt_name, shorten
 from vmnet.model.network import Network
-from vmnet.model.nic import Nic, check_mtu, check_queues
+from vmnet.model.nic import Nic, check_model, check_mtu, check_queues
 from vmnet.model.step import (
     AddAltname,
     DropAltname,
@@ -74,37 +74,51 @@ def domain_nics(
         networks: for each wish, by its MAC, the network it is on.
 
     Raises:
-        Conflict: the XML or the metadata goes beyond the network.
+        Conflict: the XML or the metadata goes beyond the network, or two interfaces are one.
         Unsupported: an interface with a wish is of a kind that vmnet cannot serve.
         InvalidInput: a value that no TAP can have.
     """
     nics = []
     notes = []
+    gone = [wish for wish in domain.wishes if domain.interface(wish.mac) is None]
     for interface in domain.interfaces:
         wish = domain.wish(interface.mac)
         if wish is None:
-            notes.append(
-                f"interface {interface.mac or '?'} ({interface.kind}) has no wish: left alone"
-            )
+            which = f"{shorten(interface.mac or '?')} ({shorten(interface.kind)})"
+            notes.append(f"interface {which} has no wish: left alone")
             continue
         nics.append(_joined(domain, interface, wish, networks[wish.mac]))
-    macs = {interface.mac for interface in domain.interfaces}
     notes += [
-        f"the wish for {wish.mac} has no interface in the domain: nothing to do"
-        for wish in domain.wishes
-        if wish.mac not in macs
+        f"the wish for {wish.mac} has no interface in the domain: nothing to do" for wish in gone
     ]
+    _check_targets(nics)
     return nics, notes
 
 
+def _check_targets(nics: list[DomainNic]) -> None:
+    taken: dict[str, DomainNic] = {}
+    for each in nics:
+        name = each.interface.target
+        first = taken.setdefault(name, each)
+        if name and first is not each:
+            raise Conflict(
+                f"NICs {first.wish.nic} ({first.wish.mac}) and {each.wish.nic} ({each.wish.mac}) "
+                f"both have <target dev={name!r}>",
+                code="target-twice",
+                remedy=f"name that of NIC {each.wish.nic} "
+                f"{link_name(each.nic.vm, each.wish.nic)!r}, as `vmnet attach` does",
+            )
+
+
 def _joined(domain: Domain, interface: Interface, wish: NicWish, network: Network) -> DomainNic:
-    made = _is_made(interface)
     try:
+        made = _is_made(interface)
         _check_ceiling(interface, wish, network, made=made)
         if made or interface.target:
             check_link_name(interface.target, "tap")
         check_mtu(interface.mtu)
         model = model_of(interface)
+        check_model(model)
         check_queues(interface.queues, model)
     except VmnetError as error:
         error.message = f"NIC {wish.nic} ({wish.mac}): {error.message}"
@@ -199,7 +213,8 @@ def libvirt_vhost(domain: Domain, interface: Interface) -> Finding | None:
     if domain.kind != "kvm":
         return Finding(
             Reason.NOT_KVM,
-            f"libvirt uses vhost-net only for domains of type kvm, and this is {domain.kind!r}",
+            f"libvirt uses vhost-net only for domains of type kvm, and this is "
+            f"{shorten(domain.kind)!r}",
             "define the domain with <domain type='kvm'>",
         )
     if interface.driver == "qemu":
@@ -218,8 +233,16 @@ def plan_prepare(nic: Nic, view: NicView, now: Moment) -> Plan:
         As `plan_attach`; Busy also if a process holds the TAP.
     """
     tap = view.tap
-    tag = tap.tag if tap is not None else None
-    stale = tag is not None and tag.life is Life.DOMAIN and tag.is_for(nic.vm, nic.nic)
+    tag = tap.tag if tap is not None and tap.is_tap else None
+    if tap is not None and tag is not None and tag.vm != vm_in_tag(nic.vm):
+        raise Conflict(
+            f"NIC {nic.nic} ({nic.mac}): <target dev={tap.name!r}> is the TAP of VM "
+            f"{tag.vm_name!r}, NIC {tag.nic}",
+            code="tap-foreign",
+            remedy=f"write <target dev='{link_name(nic.vm, nic.nic)}' managed='no'/>",
+        )
+    # Also one that was another NIC's: the metadata may have been changed since.
+    stale = tag is not None and tag.life is Life.DOMAIN
     if tap is None or tap.tun is None or not stale:
         return plan_attach(nic, view, now, life=Life.DOMAIN)
     if is_held(tap, view.holders):
@@ -280,8 +303,15 @@ def plan_adopt(nic: Nic, view: NicView, now: Moment) -> Plan:
 def _adoptable(nic: Nic, tap: Link) -> Tag | None:
     tag = tap.tag
     mine = tag is not None and tag.is_for(nic.vm, nic.nic) and tag.own is Own.MANAGED
-    if mine or not tap.alias:
+    made = not tap.alias and tap.tun is not None and not tap.tun.persist
+    if mine or made:
         return tag
+    if not tap.alias:
+        raise Conflict(
+            f"tap {tap.name!r} was there before libvirt opened it: it is persistent",
+            code="tap-foreign",
+            remedy="leave <target dev=> out, so that libvirt makes a TAP of its own",
+        )
     whose = f"VM {tag.vm_name!r}, NIC {tag.nic}" if tag else f"somebody else ({tap.alias[:60]!r})"
     raise Conflict(
         f"tap {tap.name!r} carries the mark of {whose}",
