@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from vmnet.entry import process, report, settings
 from vmnet.errors import InvalidInput, VmnetError
+from vmnet.model.names import check_vm_name
 
 if TYPE_CHECKING:
     from vmnet.service.domains import Handled
@@ -34,19 +35,19 @@ def handle(name: str, operation: str, xml: bytes) -> bytes | None:
     """
     from vmnet.service import domains  # noqa: PLC0415 - `--check` needs no rtnetlink
 
-    config = settings.load()
     mapped = None
+    # Only what needs the configuration may fail for it: TAPs go even if it has been broken since.
     match operation:
         case "prepare":
-            done = domains.prepare(xml, config)
+            done = domains.prepare(xml, settings.load())
         case "start":
-            done = domains.start(xml, config)
+            done = domains.start(xml, settings.load())
         case "started":
-            done = domains.started(xml, config)
+            done = domains.started(xml, settings.load())
         case "release":
-            done = domains.release(name)
+            done = domains.release(check_vm_name(name))
         case "migrate" | "restore":
-            done, mapped = domains.arrive(xml, config)
+            done, mapped = domains.arrive(xml, settings.load())
         case _:
             return None
     _log(operation, done)
@@ -77,7 +78,9 @@ def main() -> NoReturn:
                 code="bad-call",
                 remedy="`vmnet hook test DOMAIN.xml` shows what it would do",
             )
-        name, operation = sys.argv[1:3]
+        # libvirt's names are UTF-8, whatever the locale says.
+        name = os.fsencode(sys.argv[1]).decode("utf-8", "surrogateescape")
+        operation = sys.argv[2]
         xml = sys.stdin.buffer.read(_SIZE_MAX + 1) if sys.stdin is not None else b""
         mapped = handle(name, operation, xml)
         if mapped is not None:

@@ -161,7 +161,7 @@ class Libvirt:
         deadline = time.monotonic() + UNPLUG_SECONDS
         while True:
             xml = self._call(lambda: found.XMLDesc(0), _reading(step.domain))
-            if f"<mac address='{step.mac}'/>" not in xml.lower():
+            if not shows(xml, step.mac):
                 return
             if time.monotonic() >= deadline:
                 raise Busy(
@@ -244,6 +244,14 @@ class Libvirt:
             code="libvirt-refused",
             remedy="libvirtd's log has more (journalctl -u libvirtd)",
         )
+
+
+def shows(xml: str, mac: str) -> bool:
+    """Say whether a domain's XML, as libvirt writes it, has an interface with that address.
+
+    Metadata, which may hold any text, stands before the devices; after them libvirt escapes all.
+    """
+    return f"<mac address='{mac}'/>" in xml.rpartition("<devices>")[2].lower()
 
 
 def _reading(name: str) -> str:

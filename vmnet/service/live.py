@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vmnet.errors import NotFound
+from vmnet.errors import Conflict, NotFound
 from vmnet.formats import domain as domain_xml
 from vmnet.formats.config import Config
 from vmnet.kernel import devices, signals
@@ -31,7 +31,7 @@ from vmnet.model.tag import Life
 from vmnet.model.vhost import Verdict, decide, needs_look
 from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.detach import plan_detach
-from vmnet.plan.domain import libvirt_vhost, plan_prepare
+from vmnet.plan.domain import DomainNic, libvirt_vhost, plan_prepare
 from vmnet.plan.live import plan_change, targets
 from vmnet.service.base import locked_for, moment, opened, tagged, vm_lock
 from vmnet.service.domains import Handled, keep_one, look, prove_vhost
@@ -165,7 +165,7 @@ def _carry_out(
 
 def _state(peer: Libvirt, name: str) -> DomainState:
     state = peer.domain(name)
-    if state is None:
+    if state is None or not (state.active or state.persistent):  # a transient one that just ended
         raise NotFound(
             f"libvirt at {peer.uri} has no domain {shorten(name)!r}",
             code="no-domain",
@@ -201,13 +201,35 @@ def _arrived(
     netlink: Netlink, work: Apply, peer: Libvirt, settled: Settled, config: Config
 ) -> tuple[list[Move], str]:
     """Look at the running domain again: settings on libvirt's TAP, vhost-net proved."""
-    domain = domain_xml.parse_domain(_state(peer, settled.domain.name).live)
+    domain = domain_xml.parse_domain(_running(peer, settled.domain.name))
     nics, _ = look(domain, config)
-    each = next(n for n in nics if n.nic.mac == settled.each.nic.mac)
+    each = _of_mac(nics, settled.each.nic.mac)
     with locked_for(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=False):
         moves = list(keep_one(netlink, work, each, dry_run=False).moves)
     prove_vhost(netlink, domain, nics, Handled(domain.name))
     return moves, each.interface.target
+
+
+def _running(peer: Libvirt, name: str) -> bytes:
+    state = _state(peer, name)
+    if not state.active:
+        raise Conflict(
+            f"domain {name!r} has stopped meanwhile",
+            code="domain-state",
+            remedy="start it and try again, or use --config",
+        )
+    return state.live
+
+
+def _of_mac(nics: list[DomainNic], mac: str) -> DomainNic:
+    for each in nics:
+        if each.nic.mac == mac:
+            return each
+    raise NotFound(
+        f"the interface {mac} is gone again",
+        code="interface-gone",
+        remedy="another program may have removed it: see `virsh event --all`",
+    )
 
 
 def detach_domain(
@@ -242,10 +264,10 @@ def detach_domain(
     ):
         state = _state(peer, vm)
         where = targets(state, live=on.live, config=on.config)
-        domains = [document.domain for document in documents(state).values()]
-        found = {wish.nic: wish for domain in domains for wish in domain.wishes}
-        for number in sorted(found if nic is None else found.keys() & {nic}):
-            mac = found[number].mac
+        there = documents(state)
+        # One number may be another address in each definition.
+        found = {(wish.nic, wish.mac) for each in where for wish in there[each].domain.wishes}
+        for number, mac in sorted(each for each in found if nic in (None, each[0])):
             with Apply(netlink, peer) as work:
                 now = _state(peer, vm)
                 plan = _detach_one(netlink, work, now, mac, where=where, dry_run=dry_run)
@@ -265,7 +287,7 @@ def _detach_one(
     vm = state.name
     there = documents(state)
     moves = []
-    for each in where:
+    for each in (place for place in where if place in there):  # it may have stopped meanwhile
         moves += plan_change(vm, mac, removal(there[each], each, mac))
     if not dry_run:
         work.run(Plan(tuple(moves)))

@@ -17,7 +17,7 @@ from vmnet.kernel.files import template
 from vmnet.kernel.links import Netlink
 from vmnet.model.domain import Domain, DomainState, Interface, NicWish
 from vmnet.model.mac import derive
-from vmnet.model.names import link_name
+from vmnet.model.names import link_name, shorten
 from vmnet.model.network import Network
 from vmnet.model.nic import Wish
 from vmnet.model.step import Where
@@ -69,7 +69,7 @@ def settle(
     """
     domains = [document.domain for document in there.values()]
     old = next((w for d in domains for w in d.wishes if w.nic == wish.nic), None)
-    mac = _mac(wish, old, domains[0])
+    mac = _mac(wish, old, domains)
     network = _network(wish, old, config)
     vhost = wish.vhost or (old.vhost if old else None)
     number = wish.nic
@@ -89,7 +89,24 @@ def settle(
     return Settled(first, each, changes)
 
 
-def _mac(wish: Wish, old: NicWish | None, domain: Domain) -> str:
+def _mac(wish: Wish, old: NicWish | None, domains: list[Domain]) -> str:
+    domain = domains[0]
+    wishes = [each for one in domains for each in one.wishes]
+    macs = {each.mac for each in wishes if each.nic == wish.nic}
+    if len(macs) > 1:
+        raise Conflict(
+            f"NIC {wish.nic} of {domain.name!r} is {' and '.join(sorted(macs))}: one as it runs, "
+            "another from the next start on",
+            code="mac-differs",
+            remedy=f"`vmnet detach {shorten(domain.name)} --nic {wish.nic} --live` or --config",
+        )
+    user = next((each for each in wishes if each.mac == wish.mac and each.nic != wish.nic), None)
+    if user is not None:
+        raise Conflict(
+            f"MAC {wish.mac} is that of NIC {user.nic} of {domain.name!r}",
+            code="mac-used",
+            remedy=f"change that NIC with --nic {user.nic}, or give another MAC",
+        )
     if old is not None and wish.mac not in (None, old.mac):
         raise Conflict(
             f"NIC {wish.nic} of {domain.name!r} has MAC {old.mac}, which cannot be changed",
