@@ -24,6 +24,7 @@ from tests.support.guest import (
     started,
 )
 from tests.support.lab import Lab, checked, run
+from vmnet.service.sync import ASLEEP_WAKES
 
 NODE = Path("/dev/vhost-net")
 NOBODY = 65534
@@ -60,6 +61,28 @@ def test_two_queues_on_vhost_ping_and_their_workers_move_with_the_packets(
         _workers_move_with_packets(lab, done["tap"], guest.pid, 2)
         refused = lab.vmnet("detach", "vm1", status=6)
         assert f"pid {guest.pid}" in refused.err
+
+
+def test_workers_of_a_guest_without_a_driver_sleep_for_good(lab: Lab, tmp_path: Path) -> None:
+    """By which `vmnet sync` tells that vhost-net was asked for, is set up, and not used."""
+    bridge_with_address(lab)
+    done = lab.vmnet("attach", "vm1", "--require-vhost", "--json").json
+    console = tmp_path / "console"
+    argv = guest_argv(console, GUEST_IP, accel="kvm") + done["qemu"]["args"]
+    with started([*argv, "-S"], console) as guest:
+        guest.wait_for(lambda: lab.vmnet("who", done["tap"], "--json").json["holders"] != [], 60)
+        time.sleep(2)
+        assert 0 < _wakes(lab, done["tap"]) <= ASLEEP_WAKES
+    with started(argv, console) as guest:
+        guest.wait_ready(400)
+        assert pings(GUEST_IP)
+        assert _wakes(lab, done["tap"]) > 2 * ASLEEP_WAKES
+
+
+def _wakes(lab: Lab, tap: str) -> int:
+    (holder,) = lab.vmnet("who", tap, "--json").json["holders"]
+    (worker,) = holder["workers"]
+    return int(worker["wakes"])
 
 
 def _workers_move_with_packets(lab: Lab, tap: str, pid: int, count: int) -> None:

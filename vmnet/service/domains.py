@@ -24,12 +24,13 @@ from vmnet.kernel.apply import Apply
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, nic_view, place_view
-from vmnet.model.domain import Domain
+from vmnet.model.domain import Domain, Interface
 from vmnet.model.names import shorten
 from vmnet.model.network import Network
+from vmnet.model.nic import Nic
 from vmnet.model.step import Plan
 from vmnet.model.tag import Life
-from vmnet.model.vhost import Policy, Verdict, decide, is_virtio, needs_look
+from vmnet.model.vhost import Policy, Reason, Verdict, decide, is_virtio, needs_look
 from vmnet.plan.attach import check_bridge, check_mtu_fits, plan_attach
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.domain import (
@@ -115,16 +116,34 @@ def prepare(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
 def _judge(domain: Domain, each: DomainNic, done: Handled) -> None:
     """Decide on vhost as libvirt will, and note it."""
     nic = each.nic
-    finding = None
-    if needs_look(nic.vhost, nic.model):
-        finding = libvirt_vhost(domain, each.interface) or devices.try_vhost(nic.queues)
-    verdict = decide(nic.vhost, nic.model, finding)
+    verdict = vhost_verdict(domain, each.interface, nic)
     done.verdicts[nic.nic] = verdict
     if verdict.warning:
         done.warnings.append(
             f"NIC {nic.nic}: vhost-net was asked for and will not be used: {verdict.detail}; "
             f"try: {verdict.remedy}"
         )
+
+
+def vhost_verdict(domain: Domain, interface: Interface, nic: Nic) -> Verdict:
+    """Decide on vhost for a NIC of libvirt's.
+
+    Raises:
+        VhostUnavailable: it is required and cannot be had; or libvirt, which only opens the node,
+            would hand QEMU a descriptor that is not vhost-net's, and QEMU 7.2 ends at that, also
+            when it is plugged into a running one (tried).
+    """
+    if not needs_look(nic.vhost, nic.model):
+        return decide(nic.vhost, nic.model, None)
+    rule = libvirt_vhost(domain, interface)
+    finding = rule or devices.try_vhost(nic.queues)
+    if rule is None and finding.reason in (Reason.NOT_VHOST, Reason.FEATURES):
+        raise VhostUnavailable(
+            f"{finding.detail}; libvirt would hand it to QEMU, which may end at that",
+            code=finding.reason.value,
+            remedy=f"{finding.remedy}; or --no-vhost (<driver name='qemu'>)",
+        )
+    return decide(nic.vhost, nic.model, finding)
 
 
 def _stale(netlink: Netlink, vm: str, targets: set[str], done: Handled) -> list[Plan]:

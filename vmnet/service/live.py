@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from vmnet.errors import Conflict, NotFound
 from vmnet.formats import domain as domain_xml
 from vmnet.formats.config import Config
-from vmnet.kernel import devices, signals
+from vmnet.kernel import signals
 from vmnet.kernel.apply import Apply
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
@@ -28,13 +28,13 @@ from vmnet.model.names import check_nic, check_vm_name, shorten
 from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.step import Move, Plan, Where
 from vmnet.model.tag import Life
-from vmnet.model.vhost import Verdict, decide, needs_look
+from vmnet.model.vhost import Verdict
 from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.detach import plan_detach
-from vmnet.plan.domain import DomainNic, libvirt_vhost, plan_prepare
+from vmnet.plan.domain import DomainNic, plan_prepare
 from vmnet.plan.live import plan_change, targets
 from vmnet.service.base import locked_for, moment, opened, tagged, vm_lock
-from vmnet.service.domains import Handled, keep_one, look, prove_vhost
+from vmnet.service.domains import Handled, keep_one, look, prove_vhost, vhost_verdict
 from vmnet.service.settle import Settled, documents, removal, settle
 
 
@@ -133,7 +133,8 @@ def attach_domain(
         where = targets(state, live=on.live, config=on.config)
         there = documents(state)
         settled = settle(wish, config, there, netlink, by_libvirt=on.by_libvirt)
-        verdict = _judge(settled)
+        each = settled.each
+        verdict = vhost_verdict(settled.domain, each.interface, each.nic)
         moves = _carry_out(netlink, work, settled, where, dry_run=dry_run)
         tap = settled.each.interface.target
         if Where.LIVE in where and not dry_run:  # and now it has a name, whoever made it
@@ -172,14 +173,6 @@ def _state(peer: Libvirt, name: str) -> DomainState:
             remedy="`virsh list --all` lists those there are",
         )
     return state
-
-
-def _judge(settled: Settled) -> Verdict:
-    nic, interface = settled.each.nic, settled.each.interface
-    if not needs_look(nic.vhost, nic.model):
-        return decide(nic.vhost, nic.model, None)
-    finding = libvirt_vhost(settled.domain, interface) or devices.try_vhost(nic.queues)
-    return decide(nic.vhost, nic.model, finding)
 
 
 def _make_tap(netlink: Netlink, work: Apply, settled: Settled, *, dry_run: bool) -> list[Move]:
