@@ -172,12 +172,7 @@ def _is_made(interface: Interface) -> bool:
 
 def _check_ceiling(interface: Interface, wish: NicWish, network: Network, *, made: bool) -> None:
     if not made and interface.bridge not in ("", network.bridge):
-        raise Conflict(
-            f"the XML says bridge {shorten(interface.bridge)!r}, but network {network.name!r} of "
-            f"this host is on {network.bridge!r}",
-            code="beyond-network",
-            remedy="name the network's bridge in <source>, or another network in the metadata",
-        )
+        raise _elsewhere(interface, network)
     if network.mtu is not None and (interface.mtu or 0) > network.mtu:
         raise Conflict(
             f"MTU {interface.mtu} is over the {network.mtu} of network {network.name!r}",
@@ -190,6 +185,19 @@ def _check_ceiling(interface: Interface, wish: NicWish, network: Network, *, mad
             code="beyond-network",
             remedy="leave vhost out of the metadata",
         )
+
+
+def _elsewhere(interface: Interface, network: Network) -> Conflict:
+    says, remedy = "the XML says", "name the network's bridge in <source>"
+    if interface.network:  # of which libvirt tells the bridge in `start`, not before
+        says = f"libvirt's network {shorten(interface.network)!r} is on"
+        remedy = "put libvirt's network on the same bridge"
+    return Conflict(
+        f"{says} bridge {shorten(interface.bridge)!r}, but network {network.name!r} of this host "
+        f"is on {network.bridge!r}",
+        code="beyond-network",
+        remedy=f"{remedy}, or name another network in the metadata",
+    )
 
 
 def _narrower(wished: Policy, given: Policy) -> bool:
@@ -334,19 +342,11 @@ def _managed_tag(nic: Nic, tag: Tag | None, now: Moment) -> Tag:
 
 
 def check_arrived(interface: Interface, nic: Nic) -> None:
-    """Raise if libvirt's network turned out to be on another bridge than vmnet's network.
+    """Raise if libvirt did not say which TAP it made.
 
     Raises:
-        Conflict: it is.
-        InvalidInput: libvirt did not say which TAP it made.
+        InvalidInput: so it is.
     """
-    if interface.bridge not in ("", nic.bridge):
-        raise Conflict(
-            f"NIC {nic.nic} ({nic.mac}): libvirt's network {shorten(interface.network)!r} is on "
-            f"bridge {shorten(interface.bridge)!r}, vmnet's on {nic.bridge!r}",
-            code="beyond-network",
-            remedy="name a network in the metadata that is on the same bridge",
-        )
     if not interface.target:
         raise InvalidInput(
             f"NIC {nic.nic} ({nic.mac}): the XML names no TAP",
