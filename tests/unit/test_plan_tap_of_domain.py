@@ -113,6 +113,8 @@ def test_a_kept_one_is_used_and_stays_kept() -> None:
     assert plan_prepare(WISH, view(WISH, kept), LATER).moves == ()
     assert kept.tag is not None
     assert kept.tag.life is Life.KEPT
+    error = refused(replace(WISH, mac="52:54:00:00:00:99"), view(WISH, kept))
+    assert (type(error), error.code) == (Conflict, "two-meanings")
 
 
 @pytest.mark.parametrize("life", [Life.DOMAIN, Life.KEPT, Life.PROCESS, Life.BUILDING])

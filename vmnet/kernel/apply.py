@@ -26,6 +26,7 @@ from vmnet.model.step import (
     AddAltname,
     CreateBridge,
     CreateTap,
+    DomainStep,
     DropTap,
     Move,
     NetlinkStep,
@@ -156,6 +157,10 @@ class Apply:
                 self._do([Move(undo)], [])
             except VmnetError as error:
                 errors.append(error)
+                if isinstance(undo, DomainStep):
+                    # What was done before belongs to what stays: the wish of an interface that
+                    # a guest does not let go of is how the next detach finds it.
+                    self._done.clear()
         return errors
 
     def _do(self, group: Sequence[Move], done: list[Move]) -> None:

@@ -37,11 +37,15 @@ T = TypeVar("T")
 SYSTEM_URI = "qemu:///system"
 #: Where a libvirt that can have domains of QEMU listens (libvirtd, or the modular virtqemud).
 SOCKETS = (Path("/run/libvirt/libvirt-sock"), Path("/run/libvirt/virtqemud-sock"))
+#: Where it keeps what it knows of each domain, by name, also while it does not run itself.
+_STATES = ("/etc/libvirt/qemu", "/run/libvirt/qemu")
 #: How long one call may take, in seconds; a hot-plug is done in some tens of milliseconds.
 CALL_SECONDS = 30.0
 #: How long a guest may take to let go of a device, in seconds.
 UNPLUG_SECONDS = 20.0
 _POLL_SECONDS = 0.05
+#: QEMU's words (softmmu/qdev-monitor.c qmp_device_del).
+_BEING_UNPLUGGED = "in the process of unplug"
 _WORDS_MAX = 300
 
 
@@ -53,6 +57,14 @@ def default_uri() -> str:
 def is_here() -> bool:
     """Say whether a libvirt for QEMU seems to be on this host: its socket is there."""
     return any(socket.exists() for socket in SOCKETS)
+
+
+def knows(name: str) -> bool:
+    """Say whether this host's libvirt has a domain of that name, even if it does not run now.
+
+    Root sees that; to others it says no.
+    """
+    return any(os.path.exists(f"{folder}/{name}.xml") for folder in _STATES)  # noqa: PTH110 - Path's fails where one may not look
 
 
 def _binding() -> Any:
@@ -131,8 +143,14 @@ class Libvirt:
                 code="no-domain",
                 remedy="`virsh list --all` lists those there are",
             )
-        self._call(lambda: self._step(found, step), doing)
-        if isinstance(step, UnplugDevice) and step.where is Where.LIVE:
+        unplugs = isinstance(step, UnplugDevice) and step.where is Where.LIVE
+        try:
+            self._call(lambda: self._step(found, step), doing)
+        except PeerError as error:
+            # QEMU has been asked before, and asks the guest once.
+            if not (unplugs and _BEING_UNPLUGGED in error.message):
+                raise
+        if isinstance(step, UnplugDevice) and unplugs:
             self._wait_gone(found, step)
 
     def _step(self, found: Any, step: DomainStep) -> None:
@@ -168,7 +186,8 @@ class Libvirt:
                     f"cannot {describe(step)}: the guest did not let go of it within "
                     f"{UNPLUG_SECONDS:g} s",
                     code="guest-holds",
-                    remedy="boot the guest (it needs ACPI hot-plug), or stop it and use --config",
+                    remedy="boot the guest anew (it needs ACPI hot-plug, and QEMU asks it once), "
+                    "or stop it and use --config",
                 )
             self._waiting()
             time.sleep(_POLL_SECONDS)

@@ -238,7 +238,8 @@ def plan_prepare(nic: Nic, view: NicView, now: Moment) -> Plan:
     """Return the steps that make a TAP before the domain starts; a leftover of its is made anew.
 
     Raises:
-        As `plan_attach`; Busy also if a process holds the TAP.
+        As `plan_attach`; Busy also if a process holds the TAP; Conflict also if it was attached
+            without libvirt, and otherwise: it is used as it is or not at all.
     """
     tap = view.tap
     tag = tap.tag if tap is not None and tap.is_tap else None
@@ -252,7 +253,14 @@ def plan_prepare(nic: Nic, view: NicView, now: Moment) -> Plan:
     # Also one that was another NIC's: the metadata may have been changed since.
     stale = tag is not None and tag.life is Life.DOMAIN
     if tap is None or tap.tun is None or not stale:
-        return plan_attach(nic, view, now, life=Life.DOMAIN)
+        plan = plan_attach(nic, view, now, life=Life.DOMAIN)
+        if tag is not None and tag.life is Life.KEPT and plan.moves:
+            raise Conflict(
+                f"tap {view.name!r} was attached without libvirt, as another NIC than this",
+                code="two-meanings",
+                remedy=f"`vmnet detach {shorten(nic.vm)} --plain --nic {tag.nic}`",
+            )
+        return plan
     if is_held(tap, view.holders):
         raise held(tap, view.holders, "make it anew for a domain that starts")
     user = view.mac_user

@@ -260,12 +260,20 @@ def detach_domain(
         there = documents(state)
         # One number may be another address in each definition.
         found = {(wish.nic, wish.mac) for each in where for wish in there[each].domain.wishes}
+        if Where.LIVE in where:
+            found |= _made(netlink, vm)
         for number, mac in sorted(each for each in found if nic in (None, each[0])):
             with Apply(netlink, peer) as work:
                 now = _state(peer, vm)
                 plan = _detach_one(netlink, work, now, mac, where=where, dry_run=dry_run)
             done.append(Unplugged(vm, number, mac, peer.uri, where, plan))
     return done
+
+
+def _made(netlink: Netlink, vm: str) -> set[tuple[int, str]]:
+    """Return number and address of the NICs with a TAP, also where a kill has left no wish."""
+    taps = (tag for _, tag in tagged(netlink, vm) if tag.life is Life.DOMAIN)
+    return {(tag.nic, tag.mac) for tag in taps if tag.mac}
 
 
 def _detach_one(

@@ -30,7 +30,8 @@ def is_domain(vm: str, uri: str | None = None) -> bool:
     from vmnet.peers import libvirt  # noqa: PLC0415 - loads the binding only when it connects
 
     check_vm_name(vm)
-    if not libvirt.is_here():
+    # A libvirt that is stopped still has its domains.
+    if not (libvirt.is_here() or libvirt.knows(vm)):
         return False
     try:
         with libvirt.Libvirt(uri) as peer:
