@@ -24,6 +24,8 @@ Figures to read, not tests: nothing fails for being slow. Subjects run in turn
   c  attach, list and detach with 10, 100 and 1000 TAPs there
   d  the data path: context switches and CPU time per packet for vhost-net,
      userspace virtio and e1000; boots the test host, minutes
+  e  virsh start and destroy: no hook, one that does nothing, vmnet's
+  f  libvirt's hook by itself, and where the time of a call goes
 """
 
 
@@ -35,8 +37,8 @@ def main() -> None:
 
         inside.measure(wish.rounds, wish.pings)
         return
-    if set(_parts(wish)) & set("abc") and os.geteuid() != 0:
-        sys.exit("bench: a, b and c need a network namespace: run them as root (d needs none)")
+    if set(_parts(wish)) & set("abcef") and os.geteuid() != 0:
+        sys.exit("bench: all but d need a network namespace: run them as root")
     from tests.bench import machine
 
     facts = machine.facts()
@@ -60,11 +62,15 @@ def _arguments() -> argparse.Namespace:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="a b c d; left out: a b c")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="a b c d e f; left out: a b c")
     parser.add_argument("--all", action="store_true", help="all parts")
     parser.add_argument("--datapath", action="store_true", help="part d alone")
     parser.add_argument(
-        "-n", type=int, default=15, metavar="N", help="rounds of a; b has 10 N, c N/3 (%(default)s)"
+        "-n",
+        type=int,
+        default=15,
+        metavar="N",
+        help="rounds of a, e, f; b has 10 N, c N/3 (%(default)s)",
     )
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="rounds of d (%(default)s)"
@@ -75,7 +81,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     wish = parser.parse_args()
-    if unknown := set(wish.parts) - set("abcd"):
+    if unknown := set(wish.parts) - set("abcdef"):
         parser.error(f"no such part: {' '.join(sorted(unknown))}")
     if min(wish.n, wish.rounds, wish.pings) < 1:
         parser.error("a number is to be at least 1")
@@ -84,7 +90,7 @@ def _arguments() -> argparse.Namespace:
 
 def _parts(wish: argparse.Namespace) -> list[str]:
     if wish.all:
-        return list("abcd")
+        return list("abcdef")
     if wish.datapath:
         return ["d"]
     return sorted(set(wish.parts)) or list("abc")
@@ -104,6 +110,14 @@ def _measure(part: str, wish: argparse.Namespace) -> Table:
         from tests.bench import many
 
         return many.measure(max(wish.n // 3, 1))
+    if part == "e":
+        from tests.bench import virsh
+
+        return virsh.measure(wish.n)
+    if part == "f":
+        from tests.bench import hook
+
+        return hook.measure(wish.n)
     from tests.bench import datapath
 
     return datapath.measure(wish.rounds, wish.pings)

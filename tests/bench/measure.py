@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -52,6 +53,11 @@ class Series:
         pairs = zip(self.samples, other.samples, strict=True)
         return statistics.median(mine.wall / its.wall for mine, its in pairs)
 
+    def beyond(self, other: Series) -> float:
+        """Return how much longer than the other it takes: median of the rounds' differences."""
+        pairs = zip(self.samples, other.samples, strict=True)
+        return statistics.median(mine.wall - its.wall for mine, its in pairs)
+
     def data(self) -> dict[str, float | int]:
         """Return the figures for a program."""
         return {
@@ -64,6 +70,8 @@ class Series:
 
 
 Subject = Callable[[int], Sample]
+#: Runs that need each other, in their order, by what they are.
+Cycle = Callable[[], dict[str, Sample]]
 
 
 def in_turn(rounds: int, subjects: Mapping[str, Subject]) -> dict[str, Series]:
@@ -77,13 +85,25 @@ def in_turn(rounds: int, subjects: Mapping[str, Subject]) -> dict[str, Series]:
     return found
 
 
-def process(argv: list[str]) -> Sample:
+def at_random(rounds: int, cycles: Sequence[Cycle]) -> dict[str, Series]:
+    """Run the cycles in another order each round; the first round warms up and does not count."""
+    found: dict[str, Series] = {}
+    for number in range(rounds + 1):
+        for cycle in random.sample(cycles, len(cycles)):
+            for name, sample in cycle().items():
+                if number:
+                    found.setdefault(name, Series()).samples.append(sample)
+    return found
+
+
+def process(argv: list[str], stdin: str = os.devnull) -> Sample:
     """Run a program from nothing to its end; its output goes nowhere.
 
     Raises:
         RuntimeError: it failed; with what it said.
     """
-    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1)]
+    files = {0: stdin, 1: os.devnull}
+    null = [(os.POSIX_SPAWN_OPEN, fd, file, os.O_RDWR, 0) for fd, file in files.items()]
     with open(os.memfd_create("said"), "w+b") as said:
         actions = [*null, (os.POSIX_SPAWN_DUP2, said.fileno(), 2)]
         began = time.perf_counter_ns()
