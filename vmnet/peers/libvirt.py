@@ -143,15 +143,23 @@ class Libvirt:
                 code="no-domain",
                 remedy="`virsh list --all` lists those there are",
             )
-        unplugs = isinstance(step, UnplugDevice) and step.where is Where.LIVE
+        if not (isinstance(step, UnplugDevice) and step.where is Where.LIVE):
+            self._call(lambda: self._step(found, step), doing)
+            return
         try:
             self._call(lambda: self._step(found, step), doing)
         except PeerError as error:
-            # QEMU has been asked before, and asks the guest once.
-            if not (unplugs and _BEING_UNPLUGGED in error.message):
+            if not self._goes(found, step, error):
                 raise
-        if isinstance(step, UnplugDevice) and unplugs:
-            self._wait_gone(found, step)
+        self._wait_gone(found, step)
+
+    def _goes(self, found: Any, step: UnplugDevice, error: PeerError) -> bool:
+        """Say whether the guest was asked before, which QEMU does once: on its way, or gone."""
+        return _BEING_UNPLUGGED in error.message or not self._has(found, step)
+
+    def _has(self, found: Any, step: UnplugDevice) -> bool:
+        xml = self._call(lambda: found.XMLDesc(0), _reading(step.domain))
+        return f"<mac address='{step.mac}'/>" in xml.lower()
 
     def _step(self, found: Any, step: DomainStep) -> None:
         flags = self._flags(step.where)
