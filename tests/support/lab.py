@@ -211,8 +211,15 @@ def _wait_single() -> None:
     Python's join returns when a thread's Python part has ended.
     """
     deadline = time.monotonic() + 5
-    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:  # noqa: PTH208
+    while _threads() > 1 and time.monotonic() < deadline:
         time.sleep(0.001)
+
+
+def _threads() -> int:
+    try:
+        return len(os.listdir("/proc/self/task"))  # noqa: PTH208 - names, not paths
+    except OSError:
+        return 1  # the test has hidden /proc, and has no threads
 
 
 def _call(answer: int) -> None:
