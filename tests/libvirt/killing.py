@@ -30,8 +30,7 @@ def sweep(host: Host, by: By, hundredths: Iterable[int]) -> None:
         _comes(host, attach)
         _killed(host, _DETACH, each)
         _goes(host)
-    # Some were early enough, and some too late.
-    assert seen == {0, -9}, seen
+    assert seen == {0, -9}, f"not some in time and some too late: {seen}"
     # A lock that was held goes with its next holder, or so.
     host.vmnet("gc")
     assert list(host.path("/run/vmnet").rglob("*")) == []
