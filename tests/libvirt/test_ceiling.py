@@ -166,7 +166,7 @@ def test_what_explain_says_is_what_the_kernel_shows(capped: Host) -> None:
     expected = [
         # network, bridge, MTU, queues, vhost: value and who said so
         ("lan", "br0", "1300", "2", "off", "metadata", "XML", "XML", "network 'lan'"),
-        ("dmz", "br1", "the bridge's", "1", "off", "metadata", "bridge 'br1'", "every", "metadata"),
+        ("dmz", "br1", "1500", "1", "off", "metadata", "bridge 'br1'", "every", "metadata"),
         ("lan", "br0", "1400", "1", "off", "default", "network 'lan'", "every", "network 'lan'"),
     ]
     for seen, want in zip(_explained(capped), expected, strict=True):
