@@ -197,3 +197,10 @@ def test_without_a_default_a_wish_has_to_name_its_network(host: Host) -> None:
     assert "the wish names no network" in said
     assert host.leftovers() == []
     assert json.loads(host.vmnet("list", "--json").out)["nics"] == []
+
+
+def test_an_mtu_that_would_shrink_the_bridge_is_noted(capped: Host) -> None:
+    nic = interface(By.VMNET, 1, inner="<mtu size='1300'/>")
+    xml = str(capped.file("small.xml", domain(capped, 1, [nic], [wish(1)])))
+    said = capped.vmnet("hook", "test", xml).out
+    assert "MTU 1300 is below the 1500 of bridge 'br0'" in said

@@ -171,6 +171,7 @@ def _prepare_one(
         view = nic_view(netlink, name, nic)
         plan = plan_prepare(nic, view, moment())
         done.plans[name] = plan
+        done.notes += plan.notes
         if not dry_run:
             work.run(plan, lambda: _complain(netlink, each))
 
