@@ -134,8 +134,7 @@ def domains(*wishes: tuple[NicWish, ...]) -> list[Domain]:
 
 
 def mac_of(wish: Wish, there: list[Domain]) -> str:
-    old = next((w for each in there for w in each.wishes if w.nic == wish.nic), None)
-    return settle._mac(wish, old, there)
+    return settle._mac(wish, there[0], [each for domain in there for each in domain.wishes])
 
 
 def test_a_nic_keeps_its_mac_and_a_new_one_gets_one_of_the_domain() -> None:

@@ -125,7 +125,20 @@ def test_the_tap_of_another_vm_is_refused_whatever_its_life(life: Life) -> None:
     error = refused(WISH, view(WISH, theirs))
     assert (type(error), error.code) == (Conflict, "tap-foreign")
     assert "'victim'" in error.message
-    assert link_name("vm1", 0) in error.remedy
+    assert "`vmnet attach vm1 --nic 0 --config`" in error.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        (link_name("vm1", 0), "`vmnet attach victim --nic 0 --config`"),  # it was renamed
+        (link_name("victim", 0), "`vmnet attach vm1 --nic 0 --config`"),
+        ("tap0", f"<target dev='{link_name('vm1', 0)}' managed='no'/>"),
+    ],
+)
+def test_of_two_with_one_name_it_is_said_which_gets_another(name: str, remedy: str) -> None:
+    theirs = replace(left(nic("victim", owner=0)), name=name)
+    assert remedy in refused(WISH, view(WISH, theirs)).remedy
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,6 @@ from xml.etree import ElementTree as ET
 
 from vmnet.model.nic import DEFAULT_MODEL
 
-#: What libvirt and a guest take for granted without being told.
-_USUAL_MTU = 1500
-
 
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Return a template with its `$names` filled in; a line with nothing else than empty ones goes.
@@ -42,7 +39,7 @@ def _value(name: str, values: Mapping[str, str]) -> str:
 
 
 def settings(
-    *, mac: str, tap: str, bridge: str, model: str, queues: int, mtu: int, driver: str
+    *, mac: str, tap: str, bridge: str, model: str, queues: int, mtu: int | None, driver: str
 ) -> dict[str, str]:
     """Return the values of the interface templates.
 
@@ -52,7 +49,7 @@ def settings(
         bridge: the bridge, where libvirt makes it.
         model: libvirt's word for the device model.
         queues: queue pairs.
-        mtu: in bytes; the usual 1500 is not told.
+        mtu: in bytes; None to leave it to libvirt.
         driver: `vhost`, `qemu`, or empty for libvirt's choice.
     """
     name = f" name='{driver}'" if driver else ""
@@ -63,7 +60,7 @@ def settings(
         "bridge": bridge,
         "model": model,
         "driver_xml": f"<driver{name}{count}/>" if name or count else "",
-        "mtu_xml": f"<mtu size='{mtu}'/>" if mtu != _USUAL_MTU else "",
+        "mtu_xml": f"<mtu size='{mtu}'/>" if mtu is not None else "",
     }
 
 
@@ -72,21 +69,33 @@ def libvirt_model(model: str) -> str:
     return "virtio" if model == DEFAULT_MODEL else model
 
 
-def changed(text: str, *, queues: int, mtu: int | None, driver: str, bridge: str) -> str:
+def changed(
+    text: str,
+    *,
+    queues: int,
+    mtu: int | None,
+    driver: str | None,
+    bridge: str = "",
+    tap: str = "",
+) -> str:
     """Return an interface with other settings; all else stays.
 
     Args:
         text: an `<interface>` of libvirt's.
         queues: queue pairs.
         mtu: in bytes; None leaves it as it is.
-        driver: `vhost`, `qemu`, or empty for libvirt's choice.
+        driver: `vhost`, `qemu`, or empty for libvirt's choice; None leaves it as it is.
         bridge: another bridge for type bridge; empty leaves it as it is.
+        tap: another name for the TAP; empty leaves it as it is.
     """
     root = ET.fromstring(text)  # noqa: S314 - from libvirt, and without a document type
-    _set(root, "driver", "name", driver)
+    if driver is not None:
+        _set(root, "driver", "name", driver)
     _set(root, "driver", "queues", str(queues) if queues > 1 else "")
     if mtu is not None:
-        _set(root, "mtu", "size", str(mtu) if mtu != _USUAL_MTU else "")
+        _set(root, "mtu", "size", str(mtu))
+    if tap:
+        _set(root, "target", "dev", tap)
     if bridge:
         _set(root, "source", "bridge", bridge)
     return ET.tostring(root, encoding="unicode")

@@ -25,6 +25,7 @@ NIC_MAX = 99
 VM_IN_TAG_MAX = 96
 
 _HASH_CHARS = 9
+_LINK_NAME_OF_OURS = re.compile(rf"{PREFIX}[a-z2-7]{{{_HASH_CHARS}}}-\d{{1,2}}", re.ASCII)
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 #: netdev names: the kernel's dev_valid_name() forbids `/`, `:` and white space; `%` is a template.
 _LINK_NAME = re.compile(r"[!-~]+", re.ASCII)
@@ -106,6 +107,11 @@ def link_name(vm: str, nic: int) -> str:
         number, digit = divmod(number, 32)
         chars.append(_BASE32[digit])
     return f"{PREFIX}{''.join(chars)}-{nic}"
+
+
+def is_made_name(name: str) -> bool:
+    """Say whether a link is called as `link_name` calls it, for whatever VM."""
+    return _LINK_NAME_OF_OURS.fullmatch(name) is not None
 
 
 def alt_name(vm: str, nic: int) -> str:

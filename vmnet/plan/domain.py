@@ -18,7 +18,14 @@ from dataclasses import dataclass, replace
 from vmnet.errors import Conflict, InvalidInput, NotFound, Unsupported, VmnetError
 from vmnet.model.domain import Domain, Interface, NicWish
 from vmnet.model.host import Link, NicView
-from vmnet.model.names import alt_name, check_link_name, link_name, mac_alt_name, shorten
+from vmnet.model.names import (
+    alt_name,
+    check_link_name,
+    is_made_name,
+    link_name,
+    mac_alt_name,
+    shorten,
+)
 from vmnet.model.network import Network
 from vmnet.model.nic import Nic, check_model, check_mtu, check_queues
 from vmnet.model.step import (
@@ -248,7 +255,7 @@ def plan_prepare(nic: Nic, view: NicView, now: Moment) -> Plan:
             f"NIC {nic.nic} ({nic.mac}): <target dev={tap.name!r}> is the TAP of VM "
             f"{tag.vm_name!r}, NIC {tag.nic}",
             code="tap-foreign",
-            remedy=f"write <target dev='{link_name(nic.vm, nic.nic)}' managed='no'/>",
+            remedy=_own_name(nic, tap.name, tag),
         )
     # Also one that was another NIC's: the metadata may have been changed since.
     stale = tag is not None and tag.life is Life.DOMAIN
@@ -270,6 +277,17 @@ def plan_prepare(nic: Nic, view: NicView, now: Moment) -> Plan:
     fresh = replace(view, tap=None, master=None, mac_user=user)
     made = plan_attach(nic, fresh, now, life=Life.DOMAIN)
     return Plan((drop, *made.moves), made.notes)
+
+
+def _own_name(nic: Nic, name: str, tag: Tag) -> str:
+    """Return how one of two NICs with one name for their TAPs gets another: a clone has both."""
+    vm, number = nic.vm, nic.nic
+    own = link_name(vm, number)
+    if not is_made_name(name):
+        return f"write <target dev='{own}' managed='no'/>"
+    if own == name:  # so the other has been renamed
+        vm, number = tag.vm_name, tag.nic
+    return f"`vmnet attach {shorten(vm)} --nic {number} --config` gives that NIC's TAP another name"
 
 
 def plan_adopt(nic: Nic, view: NicView, now: Moment) -> Plan:

@@ -109,5 +109,5 @@ def _differ(before: Interface, after: Interface, where: Where) -> bool:
     if where is Where.LIVE:
         # The driver is chosen once, when the interface is plugged in.
         return before.bridge != after.bridge
-    settings = ("queues", "mtu", "model", "driver", "bridge")
+    settings = ("queues", "mtu", "model", "driver", "bridge", "target")
     return any(getattr(before, name) != getattr(after, name) for name in settings)

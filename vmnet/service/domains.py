@@ -25,7 +25,8 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, nic_view, place_view
 from vmnet.model.domain import Domain, Interface
-from vmnet.model.names import shorten
+from vmnet.model.host import Link
+from vmnet.model.names import LINK_NAME_MAX, shorten
 from vmnet.model.network import Network
 from vmnet.model.nic import Nic
 from vmnet.model.step import Plan
@@ -41,6 +42,7 @@ from vmnet.plan.domain import (
     plan_adopt,
     plan_prepare,
 )
+from vmnet.plan.unwished import check_unwished
 from vmnet.service.base import changing, complain, locked_for, moment, raise_all, tagged, vm_lock
 
 
@@ -104,6 +106,8 @@ def prepare(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
         _judge(domain, each, done)
     lock = vm_lock(domain.name)
     with changing(lock, wait=WAIT_SECONDS, dry_run=dry_run) as netlink, Apply(netlink) as work:
+        for interface in (i for i in domain.interfaces if domain.wish(i.mac) is None):
+            check_unwished(domain, interface, _linked(netlink, interface.target))
         targets = {each.interface.target for each in nics if each.made}
         for plan in _stale(netlink, domain.name, targets, done):
             if not dry_run:
@@ -111,6 +115,10 @@ def prepare(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
         for each in nics:
             _prepare_one(netlink, work, each, done, dry_run=dry_run)
     return done
+
+
+def _linked(netlink: Netlink, name: str) -> Link | None:
+    return netlink.link(name) if 0 < len(name.encode()) <= LINK_NAME_MAX else None
 
 
 def _judge(domain: Domain, each: DomainNic, done: Handled) -> None:

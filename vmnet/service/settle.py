@@ -16,10 +16,11 @@ from vmnet.formats.config import Config
 from vmnet.kernel.files import template
 from vmnet.kernel.links import Netlink
 from vmnet.model.domain import Domain, DomainState, Interface, NicWish
+from vmnet.model.host import Link
 from vmnet.model.mac import derive
-from vmnet.model.names import link_name, shorten
+from vmnet.model.names import is_made_name, link_name, shorten
 from vmnet.model.network import Network
-from vmnet.model.nic import Wish
+from vmnet.model.nic import USUAL_MTU, Wish
 from vmnet.model.step import Where
 from vmnet.model.vhost import Policy
 from vmnet.plan.domain import DomainNic, domain_nics
@@ -68,19 +69,21 @@ def settle(
         VmnetError: it contradicts the domain, or is beyond the network.
     """
     domains = [document.domain for document in there.values()]
-    old = next((w for d in domains for w in d.wishes if w.nic == wish.nic), None)
-    mac = _mac(wish, old, domains)
+    lost = _lost(domains)
+    wishes = [each for domain in domains for each in domain.wishes]
+    mac = _mac(wish, domains[0], [each for each in wishes if each.mac not in lost])
+    # One that lost its interface still says on which network it was.
+    olds = [w for w in wishes if w.nic == wish.nic]
+    old = min(olds, key=lambda each: each.mac in lost, default=None)
     network = _network(wish, old, config)
     vhost = wish.vhost or (old.vhost if old else None)
     number = wish.nic
     new = NicWish(mac, number, network.name, vhost)
     known = next((i for d in domains if (i := d.interface(mac)) is not None), None)
     bridge = netlink.link(network.bridge)
-    mtu = wish.mtu or (known.mtu if known else None) or network.mtu
-    if mtu is None and known is None and bridge is not None:
-        mtu = bridge.mtu
     queues = wish.queues or (known.queues if known else network.queues)
-    ask = _Ask(new, network, queues, mtu, wish.model, by_libvirt, known)
+    mtu = _mtu(wish, known, network, bridge)
+    ask = _Ask(wish, new, network, queues, mtu, by_libvirt, known, lost)
     changes = {where: _change(ask, where, document) for where, document in there.items()}
     first = domains[0]
     wanted = next(iter(changes.values())).after
@@ -89,9 +92,25 @@ def settle(
     return Settled(first, each, changes)
 
 
-def _mac(wish: Wish, old: NicWish | None, domains: list[Domain]) -> str:
-    domain = domains[0]
-    wishes = [each for one in domains for each in one.wishes]
+def _lost(domains: list[Domain]) -> frozenset[str]:
+    """Return the MACs of wishes without an interface: a clone's are still those of the original."""
+    macs = {wish.mac for domain in domains for wish in domain.wishes}
+    return frozenset(mac for mac in macs if not any(domain.interface(mac) for domain in domains))
+
+
+def _mtu(wish: Wish, known: Interface | None, network: Network, bridge: Link | None) -> int | None:
+    """Return the MTU that the XML is to name; None if there is no need to."""
+    mtu = wish.mtu or (known.mtu if known else None) or network.mtu
+    usual = bridge.mtu if bridge is not None else USUAL_MTU
+    if mtu is None and known is None:
+        mtu = usual
+    named = known is not None and known.mtu is not None
+    # What libvirt and a guest take for granted; a TAP takes its bridge's.
+    return None if mtu == usual == USUAL_MTU and not named else mtu
+
+
+def _mac(wish: Wish, domain: Domain, wishes: list[NicWish]) -> str:
+    old = next((each for each in wishes if each.nic == wish.nic), None)
     macs = {each.mac for each in wishes if each.nic == wish.nic}
     if len(macs) > 1:
         raise Conflict(
@@ -135,15 +154,27 @@ def _network(wish: Wish, old: NicWish | None, config: Config) -> Network:
 
 @dataclass(frozen=True)
 class _Ask:
-    """What an interface is to be."""
+    """What an interface is to be.
 
+    Attributes:
+        given: what was asked for, in so many words.
+        wish: the same as the metadata is to have it.
+        network: where it is.
+        queues: queue pairs.
+        mtu: in bytes; None to leave it to libvirt, or as it is.
+        by_libvirt: libvirt makes the TAP.
+        there: the interface as one of the definitions has it.
+        lost: MACs of wishes without an interface.
+    """
+
+    given: Wish
     wish: NicWish
     network: Network
     queues: int
     mtu: int | None
-    model: str
     by_libvirt: bool
     there: Interface | None
+    lost: frozenset[str]
 
 
 def _change(ask: _Ask, where: Where, document: Document) -> Change:
@@ -151,8 +182,11 @@ def _change(ask: _Ask, where: Where, document: Document) -> Change:
     mac = ask.wish.mac
     before = domain.interface(mac)
     before_xml = domain_xml.interface_text(document.xml, mac)
-    after_xml = _changed_xml(ask, before, before_xml) if before else _new_xml(ask, domain)
-    others = [wish for wish in domain.wishes if wish.mac != mac]
+    if before is not None:
+        after_xml = _changed_xml(ask, where, domain.name, before, before_xml)
+    else:
+        after_xml = _new_xml(ask, domain)
+    others = [wish for wish in domain.wishes if wish.mac != mac and not _replaced(wish, ask)]
     wishes = sorted([*others, ask.wish], key=lambda wish: wish.nic)
     return Change(
         where=where,
@@ -163,6 +197,10 @@ def _change(ask: _Ask, where: Where, document: Document) -> Change:
         after=_parsed(after_xml),
         after_xml=after_xml,
     )
+
+
+def _replaced(wish: NicWish, ask: _Ask) -> bool:
+    return wish.nic == ask.wish.nic and wish.mac in ask.lost
 
 
 def _policy(ask: _Ask) -> Policy:
@@ -177,22 +215,28 @@ def _new_xml(ask: _Ask, domain: Domain) -> str:
         mac=ask.wish.mac,
         tap=there.target if there and not by_libvirt else link_name(domain.name, ask.wish.nic),
         bridge=ask.network.bridge,
-        model=there.model if there else interface_xml.libvirt_model(ask.model),
+        model=there.model if there else interface_xml.libvirt_model(ask.given.model),
         queues=ask.queues,
-        mtu=ask.mtu or 1500,
+        mtu=ask.mtu,
         driver=_DRIVERS.get(_policy(ask), ""),
     )
     name = "interface-bridge" if by_libvirt else "interface-ethernet"
     return interface_xml.fill(template(name), values)
 
 
-def _changed_xml(ask: _Ask, before: Interface, text: str) -> str:
+def _changed_xml(ask: _Ask, where: Where, vm: str, before: Interface, text: str) -> str:
+    live = where is Where.LIVE
+    own = link_name(vm, ask.wish.nic)
+    # Of another VM's name: a clone's is still the original's, and of a renamed domain the old one.
+    others = is_made_name(before.target) and before.target != own
+    usual = "" if ask.given.vhost is not None else None
     return interface_xml.changed(
         text,
         queues=ask.queues,
-        mtu=ask.mtu,
-        driver=_DRIVERS.get(_policy(ask), ""),
+        mtu=None if live and ask.given.mtu is None else ask.mtu,
+        driver=_DRIVERS.get(_policy(ask), usual),
         bridge=ask.network.bridge if before.kind == "bridge" else "",
+        tap=own if before.kind == "ethernet" and others and not live else "",
     )
 
 

@@ -198,7 +198,7 @@ def _update(state: DomainState, each: DomainNic) -> Move:
         before,
         queues=interface.queues,
         mtu=None,
-        driver=interface.driver,
+        driver=None,
         bridge=each.nic.bridge,
     )
     live = Where.LIVE

@@ -38,7 +38,7 @@ def template(wish: Wish, config: Config, *, by_libvirt: bool) -> str:
         bridge=network.bridge,
         model=libvirt_model(wish.model),
         queues=wish.queues or network.queues,
-        mtu=wish.mtu or network.mtu or 1500,
+        mtu=wish.mtu or network.mtu,
         driver="",
     )
     new = NicWish(mac, wish.nic, network.name)
