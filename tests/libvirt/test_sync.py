@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -20,6 +24,7 @@ from tests.libvirt.wished import (
 )
 from tests.support.domains import address, bridge_nic, mac
 from tests.support.libvirtd import Host
+from tests.support.place import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +46,41 @@ def _state(host: Host) -> str:
     keys = ("master", "mtu", "ifalias", "altnames", "address")
     seen = {name: {k: link.get(k) for k in keys} for name, link in host.links().items()}
     return json.dumps(seen, sort_keys=True)
+
+
+@contextmanager
+def _meanwhile(host: Host, lock: str) -> Iterator[None]:
+    """Let `vmnet sync` run and wait for a lock while something happens; it has to end well."""
+    hold = f"from vmnet.kernel.locks import locked\nwith locked({lock!r}): print(1); input()"
+    with host.running(sys.executable, "-uc", hold) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == "1\n"
+        with host.running(sys.executable, "-m", "vmnet", "sync") as syncing:
+            time.sleep(2)  # it has read what there is, and waits
+            assert syncing.poll() is None
+            yield
+            holder.stdin.write("\n")
+            holder.stdin.flush()
+            out, err = syncing.communicate(timeout=30)
+            assert (syncing.returncode, "vmnet: " in err) == (0, False), out + err
+
+
+def test_what_changes_while_sync_waits_is_not_changed_back(host: Host) -> None:
+    paused(host, wished(host, kinds=(By.VMNET,)))
+    with _meanwhile(host, "domain:vm1"):
+        moved = f"<nics><nic {wish(1).replace('lan', 'dmz')}/></nics>"
+        host.virsh("metadata", "vm1", "urn:vmnet:nics:1", "vmnet", moved, "--live")
+    assert host.links()[tap(1)]["master"] == "br1"
+    _silent(host)
+
+
+def test_an_interface_that_goes_while_sync_waits_is_no_failure(host: Host) -> None:
+    host.boot(wished(host, kinds=(By.LIBVIRT,)))
+    with _meanwhile(host, "vm:vm1"):
+        host.virsh("detach-interface", "vm1", "bridge", "--mac", mac(1), "--live")
+        wait_for(lambda: mac(1) not in host.live_xml("vm1").rpartition("<devices>")[2])
+    _silent(host)
 
 
 def test_a_bridge_that_was_made_anew_gets_its_ports_back_and_the_guest_answers(host: Host) -> None:

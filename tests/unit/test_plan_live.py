@@ -11,7 +11,7 @@ from vmnet.errors import Conflict
 from vmnet.model.domain import Domain, DomainState, Interface, NicWish
 from vmnet.model.nic import Wish
 from vmnet.model.step import Move, PlugDevice, SetMetadata, UnplugDevice, UpdateDevice, Where
-from vmnet.plan.live import Change, plan_change, targets
+from vmnet.plan.live import Change, plan_change, plan_changes, targets
 from vmnet.service import settle
 from vmnet.service.settle import Document, removal
 
@@ -70,6 +70,17 @@ def change(before: Interface | None, after: Interface | None, where: Where = LIV
 
 def moves(made: Change) -> list[Move]:
     return plan_change("vm1", MAC, made)
+
+
+def test_the_stored_wish_is_written_first_and_the_stored_interface_last() -> None:
+    both = [change(None, NIC, where) for where in Where]
+    steps = [(type(move.do), move.do.where) for move in plan_changes("vm1", MAC, both)]  # type: ignore[union-attr]
+    assert steps == [
+        (SetMetadata, CONFIG),
+        (SetMetadata, LIVE),
+        (PlugDevice, LIVE),
+        (PlugDevice, CONFIG),
+    ]
 
 
 @pytest.mark.parametrize("where", Where)

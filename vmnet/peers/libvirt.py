@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar, assert_never
 
-from vmnet.errors import Busy, NotFound, NotPermitted, PeerError, Unsupported, VmnetError
+from vmnet.errors import Busy, Conflict, NotFound, NotPermitted, PeerError, Unsupported, VmnetError
 from vmnet.model.domain import NICS_KEY, NICS_URI, DomainState
 from vmnet.model.names import shorten
 from vmnet.model.step import (
@@ -158,8 +158,14 @@ class Libvirt:
         return _BEING_UNPLUGGED in error.message or not self._has(found, step)
 
     def _has(self, found: Any, step: UnplugDevice) -> bool:
-        xml = self._call(lambda: found.XMLDesc(0), _reading(step.domain))
-        return f"<mac address='{step.mac}'/>" in xml.lower()
+        state = self._call(lambda: self._state(found), _reading(step.domain))
+        if state is None or not state.active:
+            raise Conflict(
+                f"cannot {describe(step)}: it has stopped meanwhile",
+                code="domain-state",
+                remedy="a NIC of what it starts with next goes with --config",
+            )
+        return shows(state.live.decode(), step.mac)
 
     def _step(self, found: Any, step: DomainStep) -> None:
         flags = self._flags(step.where)
@@ -186,8 +192,7 @@ class Libvirt:
         """Wait until the guest has let go: libvirt answers when it has only been asked."""
         deadline = time.monotonic() + UNPLUG_SECONDS
         while True:
-            xml = self._call(lambda: found.XMLDesc(0), _reading(step.domain))
-            if not shows(xml, step.mac):
+            if not self._has(found, step):
                 return
             if time.monotonic() >= deadline:
                 raise Busy(

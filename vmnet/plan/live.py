@@ -7,11 +7,13 @@ Privilege: none.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vmnet.errors import Conflict
 from vmnet.model.domain import DomainState, Interface
 from vmnet.model.step import (
+    DomainStep,
     Move,
     PlugDevice,
     SetMetadata,
@@ -88,6 +90,26 @@ def plan_change(domain: str, mac: str, change: Change) -> list[Move]:
             update = UpdateDevice(domain, where, mac, after)
             moves.append(Move(update, UpdateDevice(domain, where, mac, before)))
     return moves
+
+
+def plan_changes(domain: str, mac: str, changes: Sequence[Change]) -> list[Move]:
+    """Return the moves for several definitions, in the order in which they can be taken back.
+
+    The stored definition's wish comes first: if that cannot be written, the guest has been given
+    nothing yet, and what it was given it may not let go of. The stored interface comes last:
+    libvirt keeps the controllers that it adds for one.
+
+    Raises:
+        Conflict: a running domain cannot be changed in that way.
+    """
+    return sorted([m for each in changes for m in plan_change(domain, mac, each)], key=_turn)
+
+
+def _turn(move: Move) -> int:
+    step = move.do
+    if isinstance(step, DomainStep) and step.where is Where.LIVE:
+        return 1
+    return 0 if isinstance(step, SetMetadata) else 2
 
 
 def _check_live(before: Interface, after: Interface) -> None:

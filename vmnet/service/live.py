@@ -32,7 +32,7 @@ from vmnet.model.vhost import Verdict
 from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.domain import DomainNic, plan_prepare
-from vmnet.plan.live import plan_change, targets
+from vmnet.plan.live import plan_change, plan_changes, targets
 from vmnet.service.base import locked_for, moment, opened, tagged, vm_lock
 from vmnet.service.domains import Handled, keep_one, look, prove_vhost, vhost_verdict
 from vmnet.service.settle import Settled, documents, removal, settle
@@ -153,15 +153,13 @@ def _carry_out(
     """Change the TAP, then each definition; return the moves."""
     nic = settled.each.nic
     # A change that libvirt would not take is refused before anything is made.
-    changes = [plan_change(nic.vm, nic.mac, settled.changes[each]) for each in where]
+    changing = plan_changes(nic.vm, nic.mac, [settled.changes[each] for each in where])
     moves: list[Move] = []
     if Where.LIVE in where and settled.each.made:
         moves += _make_tap(netlink, work, settled, dry_run=dry_run)
-    for changed in changes:
-        if not dry_run:
-            work.run(Plan(tuple(changed)))
-        moves += changed
-    return moves
+    if not dry_run:
+        work.run(Plan(tuple(changing)))
+    return moves + changing
 
 
 def _state(peer: Libvirt, name: str) -> DomainState:

@@ -90,7 +90,7 @@ def sync(
                 with locked_for(f"domain:{state.name}", wait=wait, dry_run=dry_run):
                     synced = Synced(state.name)
                     done.append(synced)
-                    errors += _sync_one(netlink, peer, state, config, synced, dry_run=dry_run)
+                    errors += _sync_domain(netlink, peer, config, synced, dry_run=dry_run)
             except VmnetError as error:
                 errors.append(error)
     return done, errors
@@ -107,6 +107,25 @@ def _running(peer: Libvirt, vm: str | None) -> list[DomainState]:
             remedy="`virsh list --all` lists those there are",
         )
     return [state] if state.active else []
+
+
+def _sync_domain(
+    netlink: Netlink, peer: Libvirt, config: Config, synced: Synced, *, dry_run: bool
+) -> list[VmnetError]:
+    """Bring one domain to what is wished now, not when it was listed; return the failures.
+
+    What fails because virsh changed the domain at that moment is looked at again.
+    """
+    seen = b""
+    while True:
+        state = peer.domain(synced.domain)
+        if state is None or not state.active:
+            return []
+        synced.warnings.clear()
+        errors = _sync_one(netlink, peer, state, config, synced, dry_run=dry_run)
+        if not errors or state.live == seen:
+            return errors
+        seen = state.live
 
 
 def _sync_one(
