@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from itertools import combinations
 
 import pytest
@@ -24,6 +25,7 @@ from vmnet.model.names import (
     link_name,
     mac_alt_name,
     shorten,
+    typed,
 )
 
 nics = st.integers(0, NIC_MAX)
@@ -209,3 +211,8 @@ def test_nic_numbers_at_the_edge_are_taken() -> None:
 def test_a_long_text_is_cut_for_a_message() -> None:
     assert shorten("a" * 60) == "a" * 60
     assert shorten("a" * 61) == "a" * 59 + "…"
+
+
+@pytest.mark.parametrize("name", ["x; reboot", "$(id)", "`id`", "a'b", "vm 1", "vm1"])
+def test_a_name_in_a_remedy_is_one_word_of_a_shell(name: str) -> None:
+    assert shlex.split(f"vmnet attach {typed(name)} --nic 0")[2] == name

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vmnet.errors import Conflict
-from vmnet.model.names import shorten
+from vmnet.model.names import shorten, typed
 from vmnet.model.vhost import Policy
 
 #: The namespace of vmnet's element in `<metadata>`; its last part is the schema's version.
@@ -115,7 +115,7 @@ class Domain:
             raise Conflict(
                 f"{len(found)} interfaces of domain {shorten(self.name)!r} have MAC {mac}",
                 code="mac-twice",
-                remedy=f"give each its own: `virsh edit {shorten(self.name)}`",
+                remedy=f"give each its own: `virsh edit {typed(self.name)}`",
             )
         return found[0] if found else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 
 from vmnet.errors import InvalidInput
 
@@ -174,3 +175,8 @@ def decode(coded: str) -> str:
 def shorten(text: str, limit: int = 60) -> str:
     """Return `text`, cut for a message."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def typed(name: str) -> str:
+    """Return a VM's name as it is typed in a shell, for a remedy: a name is a tenant's choice."""
+    return shlex.quote(shorten(name))

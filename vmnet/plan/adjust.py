@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from vmnet.errors import Conflict
 from vmnet.model.host import Holders, Link, NicView, TunFacts
 from vmnet.model.mac import tap_mac
-from vmnet.model.names import alt_name, mac_alt_name, shorten
+from vmnet.model.names import alt_name, mac_alt_name, typed
 from vmnet.model.nic import Nic
 from vmnet.model.step import (
     IPV6_MIN_MTU,
@@ -90,7 +90,7 @@ def _check_changeable(nic: Nic, tap: Link, life: Life) -> tuple[Tag, TunFacts]:
         raise Conflict(
             f"tap {tap.name!r} is that of a running libvirt domain",
             code="tap-of-domain",
-            remedy=f"`vmnet attach {shorten(nic.vm)} --libvirt` changes it",
+            remedy=f"`vmnet attach {typed(nic.vm)} --libvirt` changes it",
         )
     if tun.multi_queue != (nic.queues > 1):
         made = "many queues" if tun.multi_queue else "one queue"

@@ -25,6 +25,7 @@ from vmnet.model.names import (
     link_name,
     mac_alt_name,
     shorten,
+    typed,
 )
 from vmnet.model.network import Network
 from vmnet.model.nic import Nic, check_model, check_mtu, check_queues
@@ -265,7 +266,7 @@ def plan_prepare(nic: Nic, view: NicView, now: Moment) -> Plan:
             raise Conflict(
                 f"tap {view.name!r} was attached without libvirt, as another NIC than this",
                 code="two-meanings",
-                remedy=f"`vmnet detach {shorten(nic.vm)} --plain --nic {tag.nic}`",
+                remedy=f"`vmnet detach {typed(nic.vm)} --plain --nic {tag.nic}`",
             )
         return plan
     if is_held(tap, view.holders):
@@ -287,7 +288,7 @@ def _own_name(nic: Nic, name: str, tag: Tag) -> str:
         return f"write <target dev='{own}' managed='no'/>"
     if own == name:  # so the other has been renamed
         vm, number = tag.vm_name, tag.nic
-    return f"`vmnet attach {shorten(vm)} --nic {number} --config` gives that NIC's TAP another name"
+    return f"`vmnet attach {typed(vm)} --nic {number} --config` gives that NIC's TAP another name"
 
 
 def plan_adopt(nic: Nic, view: NicView, now: Moment) -> Plan:

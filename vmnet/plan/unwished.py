@@ -10,7 +10,7 @@ from __future__ import annotations
 from vmnet.errors import Conflict
 from vmnet.model.domain import Domain, Interface
 from vmnet.model.host import Link
-from vmnet.model.names import NIC_MAX, is_made_name, shorten
+from vmnet.model.names import NIC_MAX, is_made_name, shorten, typed
 from vmnet.model.tag import Life, vm_in_tag
 
 
@@ -36,7 +36,7 @@ def check_unwished(domain: Domain, interface: Interface, tap: Link | None) -> No
         f"interface {shorten(interface.mac)} has no wish, and its TAP {interface.target!r} is one "
         f"of vmnet's, {whose}",
         code="no-wish",
-        remedy=f"`vmnet attach {shorten(domain.name)} --nic {_free(domain)} "
+        remedy=f"`vmnet attach {typed(domain.name)} --nic {_free(domain)} "
         f"--mac {shorten(interface.mac)}` gives it a wish and a TAP of its own",
     )
 

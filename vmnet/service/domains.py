@@ -26,7 +26,7 @@ from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, nic_view, place_view
 from vmnet.model.domain import Domain, Interface
 from vmnet.model.host import Link
-from vmnet.model.names import LINK_NAME_MAX, shorten
+from vmnet.model.names import LINK_NAME_MAX, typed
 from vmnet.model.network import Network
 from vmnet.model.nic import Nic
 from vmnet.model.step import Plan
@@ -218,7 +218,7 @@ def _plan_kept(netlink: Netlink, each: DomainNic) -> Plan:
         raise NotFound(
             f"tap {view.name!r} of NIC {each.nic.nic} is gone: nothing brings it back to its QEMU",
             code="tap-lost",
-            remedy=f"`vmnet detach {shorten(each.nic.vm)} --live --nic {each.nic.nic}`, then "
+            remedy=f"`vmnet detach {typed(each.nic.vm)} --live --nic {each.nic.nic}`, then "
             "attach it again",
         )
     if each.made:

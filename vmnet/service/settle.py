@@ -18,7 +18,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.model.domain import Domain, DomainState, Interface, NicWish
 from vmnet.model.host import Link
 from vmnet.model.mac import derive
-from vmnet.model.names import is_made_name, link_name, shorten
+from vmnet.model.names import is_made_name, link_name, typed
 from vmnet.model.network import Network
 from vmnet.model.nic import USUAL_MTU, Wish
 from vmnet.model.step import Where
@@ -117,7 +117,7 @@ def _mac(wish: Wish, domain: Domain, wishes: list[NicWish]) -> str:
             f"NIC {wish.nic} of {domain.name!r} is {' and '.join(sorted(macs))}: one as it runs, "
             "another from the next start on",
             code="mac-differs",
-            remedy=f"`vmnet detach {shorten(domain.name)} --nic {wish.nic} --live` or --config",
+            remedy=f"`vmnet detach {typed(domain.name)} --nic {wish.nic} --live` or --config",
         )
     user = next((each for each in wishes if each.mac == wish.mac and each.nic != wish.nic), None)
     if user is not None:
