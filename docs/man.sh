@@ -16,6 +16,9 @@ page() {
     help2man --no-info --no-discard-stderr --section 1 --source vmnet --manual 'vmnet manual' \
         --name "$summary" --version-string "$($vmnet --version | cut -d' ' -f2)" \
         --output "$out/$name.1" "$vmnet${*:+ $*}"
+    # It calls every page VMNET, and makes one paragraph of the examples.
+    sed -i -e "s/^\\.TH VMNET /.TH $(echo "$name" | tr "[:lower:]" "[:upper:]") /" \
+        -e '/^Examples:$/,/^\.SH/ { s/^\.IP$/&\n.nf/; s/^\.SH/.fi\n&/ }' "$out/$name.1"
 }
 
 page vmnet 'network for QEMU/KVM virtual machines'

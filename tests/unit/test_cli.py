@@ -96,6 +96,11 @@ def test_every_option_and_argument_is_explained(words: list[str]) -> None:
         assert re.search(r"\S {2,}\S", line), line
 
 
+@pytest.mark.parametrize("words", [(), ("bridge",), ("config",), ("hook",)])
+def test_no_summary_of_a_command_is_cut(words: tuple[str, ...]) -> None:
+    assert "..." not in shown(*words, "--help").partition("\nCommands:")[2]
+
+
 def test_help_has_a_short_form_and_is_what_the_command_alone_shows() -> None:
     assert shown() == shown("-h") == shown("--help")
     assert shown("attach", "-h") == shown("attach", "--help")

@@ -60,8 +60,6 @@ app = typer.Typer(
 app.add_typer(bridge_app, name="bridge")
 app.add_typer(config_app, name="config")
 app.add_typer(hook_app, name="hook")
-for command in (domaincli.sync, domaincli.explain, domaincli.template):
-    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)
@@ -70,7 +68,9 @@ def _root(
     config: Annotated[
         str | None,
         typer.Option(
-            metavar="FILE", help="Configuration file.", show_default="/etc/vmnet/vmnet.toml"
+            metavar="FILE",
+            help="Configuration file; stands before the command.",
+            show_default="/etc/vmnet/vmnet.toml",
         ),
     ] = None,
     version: Annotated[
@@ -116,7 +116,7 @@ def attach(
     json: Json = False,
     wait: Wait = WAIT,
 ) -> None:
-    """Make the NIC of a VM ready before QEMU starts, or plug one into a VM that runs.
+    """Make the NIC of a VM ready, or plug one into a VM that runs.
 
     Makes a TAP that stays until `vmnet detach`, plugs it into the bridge, decides whether vhost-net
     can be used, and prints the arguments to start QEMU with. Twice is the same as once; what is not
@@ -265,7 +265,11 @@ def list_(
     vm: Annotated[str | None, typer.Argument(metavar="VM", help="Only this VM's.")] = None,
     json: Json = False,
 ) -> None:
-    """Show the NICs that vmnet made or manages, who uses them, and libvirt's own beside.
+    """Show the NICs that vmnet made or manages, and libvirt's own.
+
+    The PID is that of the process that holds the TAP. LIFE is how long the TAP stays: kept until
+    `vmnet detach`, as long as its process or domain, or as libvirt's own (managed, libvirt; off for
+    a domain that does not run).
 
     \b
     Examples:
@@ -290,7 +294,9 @@ def who(
     ],
     json: Json = False,
 ) -> None:
-    """Show which process holds a TAP, with its queues and vhost workers.
+    """Show which process holds a TAP.
+
+    With its queues, its vhost-net descriptors and their workers in the kernel.
 
     \b
     Examples:
@@ -350,6 +356,10 @@ def probe(json: Json = False) -> None:
     say.checks(results, as_json=json)
     if any(check.outcome == "broken" for check in results):
         raise typer.Exit(1)
+
+
+for command in (domaincli.explain, domaincli.sync, domaincli.template):
+    app.command()(command)
 
 
 def main() -> NoReturn:

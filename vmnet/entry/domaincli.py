@@ -90,9 +90,9 @@ def template(
     model: Model = "virtio-net-pci",
     by: By = "vmnet",
 ) -> None:
-    """Print what a libvirt domain's XML needs for a NIC, to paste by `virsh edit`.
+    """Print what a libvirt domain's XML needs for a NIC.
 
-    Two parts: the wish, for <metadata>, and the <interface>, for <devices>.
+    To paste by `virsh edit`: the wish, for <metadata>, and the <interface>, for <devices>.
 
     \b
     Examples:

@@ -35,10 +35,11 @@ def hook_install(
     json: Json = False,
     wait: Wait = WAIT,
 ) -> None:
-    """Put the hook to /etc/libvirt/hooks/qemu.d/50-vmnet.
+    """Write the hook to /etc/libvirt/hooks/qemu.d/50-vmnet.
 
-    Says what may keep libvirt from calling it: a daemon that has to be restarted, AppArmor,
-    SELinux. Twice is the same as once; a file of that name that is not vmnet's stays.
+    From then on libvirt calls vmnet whenever a domain starts or ends. Says what may keep libvirt
+    from calling it: a daemon that has to be restarted, AppArmor, SELinux. Twice is the same as
+    once; a file of that name that is not vmnet's stays.
 
     \b
     Examples:
@@ -73,7 +74,9 @@ def hook_uninstall(dry_run: DryRun = False, json: Json = False, wait: Wait = WAI
 
 @hook_app.command("status")
 def hook_status(json: Json = False) -> None:
-    """Say whether the hook is there and libvirt will call it; exit status 1 if not.
+    """Say whether the hook is there and libvirt will call it.
+
+    Exit status 1 if something keeps it from that.
 
     \b
     Examples:
@@ -96,9 +99,9 @@ def hook_test(
     ],
     json: Json = False,
 ) -> None:
-    """Show what each operation of the hook would do for a domain; changes nothing.
+    """Show what the hook would do for a domain; changes nothing.
 
-    Exit status is that of the first refusal.
+    One operation of libvirt's hook after the other. Exit status is that of the first refusal.
 
     \b
     Examples:

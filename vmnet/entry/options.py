@@ -46,7 +46,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the steps, change
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Also what is in use; says what breaks.")]
 Wait = Annotated[
-    float, typer.Option(metavar="SECONDS", help="How long to wait for another vmnet.", min=0)
+    float,
+    typer.Option(
+        metavar="SECONDS", help="How long to wait for another vmnet (--qmp: and QEMU).", min=0
+    ),
 ]
 
 Libvirt = Annotated[
@@ -68,9 +71,15 @@ Persistent = Annotated[
 ]
 By = Annotated[
     str,
-    typer.Option(metavar="WHO", help="Who makes a domain's TAP: vmnet or libvirt (type bridge)."),
+    typer.Option(
+        metavar="WHO",
+        help="Who makes the TAP of a domain's new NIC: vmnet, or libvirt (type bridge).",
+        autocompletion=lambda: list(MAKERS),
+    ),
 ]
 
+#: Who can make a domain's TAP.
+MAKERS = ("vmnet", "libvirt")
 DEFAULT_MODEL = "virtio-net-pci"
 WAIT = 10.0
 

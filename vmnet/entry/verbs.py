@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from vmnet import service
 from vmnet.entry import hotplug, process, say, say_domain
+from vmnet.entry.options import MAKERS
 from vmnet.errors import InvalidInput
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
@@ -119,7 +120,7 @@ class Target:
 
 def check_by(by: str) -> None:
     """Raise `InvalidInput` if nobody of that name makes TAPs."""
-    if by not in ("vmnet", "libvirt"):
+    if by not in MAKERS:
         raise InvalidInput(
             f"--by {by[:40]!r} is neither vmnet nor libvirt",
             code="bad-by",
