@@ -26,7 +26,7 @@ def test_the_daemon_is_restarted_as_told_and_then_calls_the_hook(host: Host) -> 
     host.restart_libvirtd()
     status = host.vmnet("hook", "status")
     assert "50-vmnet: installed" in status.out
-    assert "called by libvirtd" in status.out
+    assert "libvirt runs as libvirtd, pid " in status.out
     assert "nothing to do" in host.install_hook("--python", sys.executable).err
     _spoil(host)
     _define(host, _OURS)

@@ -337,4 +337,6 @@ def test_a_test_says_what_each_operation_would_do(lab: Lab, tmp_path: Path) -> N
     assert "refused: " in lab.vmnet(*words, str(file), status=4).out
     assert lab.links() == {}
     assert "cannot read" in lab.vmnet(*words, "/nowhere", status=4).err
+    file.write_text(DOMAIN.replace(_WISH, ""))
+    assert "leaves it alone" in lab.vmnet(*words, str(file)).out
     assert "is no XML" in lab.vmnet(*words, str(config), status=2).err

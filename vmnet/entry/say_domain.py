@@ -88,6 +88,8 @@ def rehearsed(found: Sequence[Rehearsed], *, as_json: bool) -> None:
     if as_json:
         report.answer_json({"operations": [_rehearsed_data(each) for each in found]})
         return
+    if not found:
+        report.answer("the hook leaves it alone: its metadata has nothing of vmnet's")
     for each in found:
         report.answer(report.styled(each.operation, "head", sys.stdout))
         if each.refusal is not None:

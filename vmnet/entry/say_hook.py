@@ -7,6 +7,7 @@ Privilege: none.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -62,8 +63,10 @@ def status(found: HookStatus, *, as_json: bool) -> None:
     _filled_in(found, report.answer)
     for daemon in found.daemons:
         confined = f", confined by {report.safe(daemon.label)}" if daemon.label else ""
-        report.answer(f"called by {daemon.name} (pid {daemon.pid}){confined}")
-    if not found.daemons:
+        report.answer(f"libvirt runs as {daemon.name}, pid {daemon.pid}{confined}")
+    if os.geteuid() != 0:
+        report.answer("whether libvirt runs, and knows of the hook, only root can see")
+    elif not found.daemons:
         report.answer("no libvirt daemon runs; the next one will look for it")
     _findings(found.findings, report.answer)
 

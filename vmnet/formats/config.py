@@ -65,7 +65,7 @@ class Config:
             raise NotFound(
                 f"no network {name[:60]!r} in {self.source} (networks: {known})",
                 code="no-network",
-                remedy=f"add [network.{name[:60]}] with a bridge there, or use --bridge",
+                remedy=f"add [network.{name[:60]}] with its bridge there, or name another",
             )
         return self.networks[name]
 

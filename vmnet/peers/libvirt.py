@@ -11,6 +11,7 @@ Never loaded by libvirt's own hook: libvirtd waits for the hook, and would not a
 from __future__ import annotations
 
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from vmnet.model.step import (
     Where,
 )
 from vmnet.model.words import describe
+from vmnet.peers.extras import how_to_bring
 
 T = TypeVar("T")
 
@@ -74,8 +76,8 @@ def _binding() -> Any:
         raise Unsupported(
             "this vmnet has no libvirt binding",
             code="no-libvirt-binding",
-            remedy="`apt-get install python3-libvirt`, or `pip install 'vmnet-kvm[libvirt]'` "
-            "(which wants libvirt-dev, pkg-config and gcc); --plain does without libvirt",
+            remedy=f"{how_to_bring('libvirt-python', 'python3-libvirt')} (pip builds it: "
+            "libvirt-dev, pkg-config, gcc)",
         ) from error
     # It would print every error by itself.
     libvirt.registerErrorHandler(lambda *_: None, None)
@@ -269,7 +271,10 @@ class Libvirt:
             return Unsupported(
                 message,
                 code="no-libvirt",
-                remedy="`systemctl start libvirtd` (or virtqemud), or --plain to do without it",
+                remedy="`systemctl start libvirtd` (or virtqemud)"
+                if self.uri == SYSTEM_URI
+                else f"look at the URI, and whether `virsh -c {shlex.quote(self.uri)} list` is "
+                f"answered; this host's own libvirt is {SYSTEM_URI}",
             )
         return PeerError(
             message,

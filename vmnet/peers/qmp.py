@@ -27,6 +27,7 @@ from vmnet.model.names import shorten
 from vmnet.model.step import CloseFd, DomainStep, PassFd, PeerStep, RemoveDevice, RemoveNetdev
 from vmnet.model.words import describe
 from vmnet.peers import refusals
+from vmnet.peers.extras import how_to_bring
 
 if TYPE_CHECKING:
     from qemu.qmp import QMPClient
@@ -360,7 +361,7 @@ def _client() -> QMPClient:
         raise Unsupported(
             "the Python library qemu.qmp, which talks to a running QEMU, is not installed",
             code="no-qmp-library",
-            remedy="`pip install 'vmnet-kvm[qmp]'`, in the environment that vmnet is in",
+            remedy=how_to_bring("qemu.qmp"),
         ) from error
     return QMPClient(readbuflen=_MESSAGE_MAX)
 

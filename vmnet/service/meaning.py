@@ -38,6 +38,7 @@ def is_domain(vm: str, uri: str | None = None) -> bool:
             domain, where = peer.domain(vm) is not None, peer.uri
     except VmnetError as error:
         error.message = f"cannot tell what {shorten(vm)!r} means: {error.message}"
+        error.remedy += "; for a QEMU that you start yourself: --plain"
         raise
     with opened() as netlink:
         plain = any(tag.life is Life.KEPT for _, tag in tagged(netlink, vm))

@@ -14,7 +14,7 @@ from vmnet.formats.config import Config
 from vmnet.formats.domain import parse_domain
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.observe import place_view
-from vmnet.model.domain import Domain
+from vmnet.model.domain import NICS_URI_ANY, Domain
 from vmnet.model.host import Link, TunFacts
 from vmnet.model.mac import tap_mac
 from vmnet.model.step import Plan
@@ -50,10 +50,15 @@ class Rehearsed:
 def rehearse(xml: bytes, config: Config) -> list[Rehearsed]:
     """Return what each operation of the hook would do on this host, in libvirt's order.
 
+    Nothing for a domain whose XML neither names vmnet nor has a TAP that may be vmnet's: there the
+    hook leaves at once.
+
     Raises:
         InvalidInput: it is no domain XML at all.
     """
     domain = parse_domain(xml)
+    if NICS_URI_ANY.encode() not in xml and b"managed='no'" not in xml:
+        return []
     return [
         _arriving(xml, config),
         _preparing(xml, config, domain),
