@@ -123,7 +123,7 @@ wait_for 'vmnet-guest: nic=eth1'
 show vmnet list
 
 say "somebody makes the bridge anew: its ports are gone, sync brings them back"
-ip link delete br0
+show ip link delete br0
 show vmnet bridge create br0
 ip address add 10.99.0.1/24 dev br0
 show vmnet sync

@@ -93,3 +93,24 @@ def test_libvirt_does_not_mind_that_long_xml_stays_unread(host: Host) -> None:
         *("prepare", "start", "started", "reconnect", "stopped", "release")
     ]
     assert "hook" not in host.log().lower()
+
+
+def test_an_attach_says_that_libvirt_will_not_call_the_hook(host: Host) -> None:
+    host.config('[network.lan]\nbridge = "br0"\n')
+    host.define(host.domain("vm1"))
+    words = ("attach", "vm1", "--network", "lan")
+    told = host.vmnet(*words).err
+    assert "50-vmnet is not there\n  try: vmnet hook install\n" in told
+    assert [each["code"] for each in host.vmnet(*words, "--json").json["hook"]] == ["absent"]
+    host.install_hook("--python", sys.executable)
+    assert "will not call" not in host.vmnet(*words).err
+    assert host.vmnet(*words, "--json").json["hook"] == []
+
+
+def test_who_makes_a_tap_stays_and_it_says_so(host: Host) -> None:
+    host.config('[network.lan]\nbridge = "br0"\n')
+    host.define(host.domain("vm1"))
+    assert "as before" not in host.vmnet("attach", "vm1", "--network", "lan").err
+    assert "as before" in host.vmnet("attach", "vm1", "--network", "lan", "--by", "libvirt").err
+    row = host.vmnet("list").out.splitlines()[1].split()
+    assert (row[1], row[3]) == ("0", "-")

@@ -243,7 +243,9 @@ def _row_cells(row: Row) -> tuple[str, ...]:
 
 def _domain_cells(row: DomainRow) -> tuple[str, ...]:
     life = "libvirt" if row.running else "off"
-    cells = (row.vm, "-", row.tap or "-", row.place or row.kind, row.mac or "-", "-")
+    nic = "-" if row.nic is None else str(row.nic)
+    place = row.place or ("-" if row.kind == "ethernet" else f"({row.kind})")
+    cells = (row.vm, nic, row.tap or "-", place, row.mac or "-", "-")
     return (*cells, str(row.queues), life, "-")
 
 

@@ -15,14 +15,15 @@ from vmnet.entry import report, say
 
 if TYPE_CHECKING:
     from vmnet.errors import VmnetError
+    from vmnet.model.hookfile import Finding
     from vmnet.service.explain import Explained
     from vmnet.service.live import Plugged, Unplugged
     from vmnet.service.rehearse import Rehearsed
     from vmnet.service.sync import Synced
 
 
-def plugged(done: Plugged, *, dry_run: bool, as_json: bool) -> None:
-    """Answer `attach` of a libvirt domain."""
+def plugged(done: Plugged, hook: Sequence[Finding], *, dry_run: bool, as_json: bool) -> None:
+    """Answer `attach` of a libvirt domain, and what keeps libvirt from calling its hook."""
     nic = done.nic
     where = [each.value for each in done.where]
     if as_json:
@@ -41,6 +42,7 @@ def plugged(done: Plugged, *, dry_run: bool, as_json: bool) -> None:
                 "model": nic.model,
                 "data_path": say.path_data(done.verdict),
                 **say.plan_data(done.plan),
+                "hook": [each.data() for each in hook],
             }
         )
         return
@@ -54,6 +56,11 @@ def plugged(done: Plugged, *, dry_run: bool, as_json: bool) -> None:
         say.lines(done.plan)
     elif not done.plan.moves:
         report.note("nothing to do")
+    for each in hook:
+        report.note(
+            f"warning: libvirt will not call vmnet when it starts: {report.safe(each.what)}"
+        )
+        report.note(f"  try: {report.safe(each.remedy)}")
 
 
 def unplugged(vm: str, done: Sequence[Unplugged], *, dry_run: bool, as_json: bool) -> None:

@@ -105,13 +105,5 @@ def _status_data(found: HookStatus) -> dict[str, Any]:
             {"name": daemon.name, "pid": daemon.pid, "apparmor": daemon.label or None}
             for daemon in found.daemons
         ],
-        "findings": [
-            {
-                "code": finding.code,
-                "what": finding.what,
-                "remedy": finding.remedy,
-                "certain": finding.certain,
-            }
-            for finding in found.findings
-        ],
+        "findings": [finding.data() for finding in found.findings],
     }

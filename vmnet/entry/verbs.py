@@ -10,18 +10,24 @@ Loaded by the commands that need it: it loads rtnetlink.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from vmnet import service
-from vmnet.entry import hotplug, process, say, say_domain
+from vmnet.entry import hotplug, process, report, say, say_domain
 from vmnet.entry.options import MAKERS
 from vmnet.errors import InvalidInput
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.formats.nicspec import parse_nic
 from vmnet.kernel import host
+from vmnet.model.names import link_name
 from vmnet.model.nic import Wish
+from vmnet.model.step import Where
 from vmnet.model.vhost import Policy
 from vmnet.service import Launch
+
+if TYPE_CHECKING:
+    from vmnet.service.live import Plugged
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -164,8 +170,18 @@ def _attach_domain(wish: Wish, owner: str | None, target: Target, how: How) -> N
         config=how.config,
         dry_run=how.dry_run,
         wait=how.wait,
-        tell=lambda done: say_domain.plugged(done, dry_run=how.dry_run, as_json=how.as_json),
+        tell=lambda done: _tell_plugged(done, how, by_libvirt=on.by_libvirt),
     )
+
+
+def _tell_plugged(done: Plugged, how: How, *, by_libvirt: bool) -> None:
+    """Answer, also with what keeps the domain from its NIC at the next start."""
+    from vmnet.service.hookfile import uncalled  # noqa: PLC0415 - not every attach is for libvirt
+
+    hook = uncalled(done.uri) if Where.CONFIG in done.where else []
+    say_domain.plugged(done, hook, dry_run=how.dry_run, as_json=how.as_json)
+    if by_libvirt and done.tap == link_name(done.nic.vm, done.nic.nic):
+        report.note("note: vmnet makes the TAP as before; --by is for a new NIC: detach it first")
 
 
 def detach(vm: str, nic: int | None, target: Target, how: How, *, force: bool) -> None:

@@ -36,8 +36,13 @@ def look(daemons: Iterable[Daemon], paths: Iterable[str]) -> Security:
         profiles=tuple(_profile(name) for name in sorted(_enforced(daemons))),
         selinux=selinux,
         labels=tuple(_labels(paths)) if selinux else (),
-        systemd=_SYSTEMD.is_dir(),
+        systemd=has_systemd(),
     )
+
+
+def has_systemd() -> bool:
+    """Say whether systemd runs this host's daemons."""
+    return _SYSTEMD.is_dir()
 
 
 def _enforced(daemons: Iterable[Daemon]) -> set[str]:

@@ -7,7 +7,7 @@ Privilege: none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 #: Where libvirt looks for what it calls at a domain's operations, and what of that is vmnet's.
 HOOKS_DIR = "/etc/libvirt/hooks"
@@ -131,3 +131,7 @@ class Finding:
     what: str
     remedy: str
     certain: bool = True
+
+    def data(self) -> dict[str, object]:
+        """Return it as JSON data."""
+        return asdict(self)

@@ -85,6 +85,25 @@ def status(template: str) -> HookStatus:
     return _status(template, hookfile.look())
 
 
+def uncalled(uri: str) -> list[Finding]:
+    """Return what certainly keeps libvirt from calling vmnet, found in no time.
+
+    The hook is absent, or a daemon does not know of it (which only root sees). The rest of `status`
+    runs programs. Of another host's libvirt nothing is known.
+    """
+    from vmnet.peers.libvirt import SYSTEM_URI  # noqa: PLC0415 - the rest has no use for it
+
+    if uri != SYSTEM_URI:
+        return []
+    try:
+        place = hookfile.look()
+    except VmnetError:
+        return []  # for `vmnet hook status` to say
+    if not place.there:
+        return list(about_place(State.ABSENT, place))
+    return list(about_daemons(running(), place.hooks, systemd=security.has_systemd()))
+
+
 def _status(template: str, place: Place) -> HookStatus:
     script = parse(place.text)
     state = judge_place(place, script, _current(template, script))

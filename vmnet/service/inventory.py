@@ -29,6 +29,7 @@ class DomainRow:
         place: the bridge or libvirt network that the XML names; empty for none.
         queues: queue pairs.
         wished: it has a wish of vmnet's.
+        nic: vmnet's number of it, if it has.
     """
 
     vm: str
@@ -39,6 +40,7 @@ class DomainRow:
     place: str
     queues: int
     wished: bool
+    nic: int | None = None
 
 
 def domain_rows(vm: str | None, known: Collection[str]) -> tuple[list[DomainRow], list[str]]:
@@ -72,6 +74,7 @@ def domain_rows(vm: str | None, known: Collection[str]) -> tuple[list[DomainRow]
 
 def _rows(state: DomainState) -> list[DomainRow]:
     domain = parse_domain(state.live or state.config)
+    numbers = {wish.mac: wish.nic for wish in domain.wishes}
     return [
         DomainRow(
             vm=state.name,
@@ -81,7 +84,8 @@ def _rows(state: DomainState) -> list[DomainRow]:
             tap=each.target,
             place=each.bridge or each.network,
             queues=each.queues,
-            wished=domain.wish(each.mac) is not None,
+            wished=each.mac in numbers,
+            nic=numbers.get(each.mac),
         )
         for each in domain.interfaces
     ]
