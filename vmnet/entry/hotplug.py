@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from vmnet.entry import report, say
 from vmnet.errors import InvalidInput
 from vmnet.model.nic import Wish
+from vmnet.model.step import AddDevice
 
 if TYPE_CHECKING:
     from vmnet.entry.verbs import How
@@ -51,7 +52,8 @@ def _plugged(done: Hotplugged, how: How) -> None:
         return
     say.attached(done, dry_run=how.dry_run, as_json=False)
     if not how.dry_run:
-        verb = "plugged into" if done.plan.moves else "is already plugged into"
+        new = any(isinstance(move.do, AddDevice) for move in done.plan.moves)
+        verb = "plugged into" if new else "stays plugged into"
         bus = f" at {report.safe(done.bus)}" if done.bus else ""
         report.note(f"{verb} QEMU (pid {done.pid or '?'}) as {done.device}{bus}")
 

@@ -47,7 +47,8 @@ def unreachable(path: str, error: OSError | ValueError) -> VmnetError:
         return NotFound(
             f"no QEMU listens at {where}: {os.strerror(number)}",
             code="qmp-missing",
-            remedy="start QEMU with `-qmp unix:PATH,server=on,wait=off` and give that PATH",
+            remedy="start QEMU with `-qmp unix:PATH,server=on,wait=off` and give that PATH; of one "
+            "that has ended, nothing is left to detach",
         )
     # A full backlog: one is being served, one is waiting.
     return taken(path, 0)
