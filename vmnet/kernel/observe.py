@@ -8,6 +8,7 @@ Privilege: reading links needs none; seeing who holds a TAP needs root.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from vmnet.errors import NotFound
 from vmnet.kernel.host import boot_id, machine_id
@@ -18,14 +19,17 @@ from vmnet.model.names import mac_alt_name
 from vmnet.model.nic import Nic
 
 
-def nic_view(netlink: Netlink, name: str, nic: Nic, *, others: bool = True) -> NicView:
+def nic_view(
+    netlink: Netlink, name: str, nic: Nic, *, others: bool = True, holders: bool = True
+) -> NicView:
     """Return what a planner needs to know about one NIC.
 
     Args:
         netlink: a socket into the namespace.
         name: the TAP's name.
         nic: the wish.
-        others: look also for processes that have the TAP open, and for a link with the same MAC.
+        others: look also for a link with the same MAC.
+        holders: search also for the processes that have the TAP open.
     """
     tap = netlink.link(name)
     bridge = netlink.link(nic.bridge)
@@ -44,8 +48,13 @@ def nic_view(netlink: Netlink, name: str, nic: Nic, *, others: bool = True) -> N
         bridge=bridge,
         bridges=there,
         mac_user=mac_user,
-        holders=holders_of(tap) if others else Holders(),
+        holders=holders_of(tap) if holders else Holders(),
     )
+
+
+def with_holders(view: NicView) -> NicView:
+    """Return the view with the processes that have the TAP open."""
+    return replace(view, holders=holders_of(view.tap))
 
 
 def place_view(netlink: Netlink, nic: Nic) -> NicView:

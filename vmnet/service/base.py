@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from vmnet.errors import SeveralErrors, VerificationError, VmnetError, of_errno
+from vmnet.errors import Busy, SeveralErrors, VerificationError, VmnetError, of_errno
 from vmnet.kernel import host, signals
 from vmnet.kernel.apply import Apply
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import locked
+from vmnet.kernel.observe import with_holders
 from vmnet.kernel.rtnetlink import Refused
-from vmnet.model.host import Link
+from vmnet.model.host import Link, NicView
 from vmnet.model.names import decode
 from vmnet.model.step import Plan
 from vmnet.model.tag import Tag, vm_in_tag
@@ -62,6 +63,18 @@ def carry_out(netlink: Netlink, plan: Plan, verify: Callable[[], None] | None = 
     """Carry out a plan, all of it or nothing; `verify` raises if the host is not as wished."""
     with Apply(netlink) as work:
         work.run(plan, verify)
+
+
+def planned(view: NicView, plan: Callable[[NicView], Plan]) -> Plan:
+    """Plan from a view without holders; who they are is found out only for a refusal to name them.
+
+    The link itself shows that it is held. The search goes through all processes, and a TAP is held
+    whenever a domain starts.
+    """
+    try:
+        return plan(view)
+    except Busy:
+        return plan(with_holders(view))
 
 
 def moment() -> Moment:

@@ -43,7 +43,16 @@ from vmnet.plan.domain import (
     plan_prepare,
 )
 from vmnet.plan.unwished import check_unwished
-from vmnet.service.base import changing, complain, locked_for, moment, raise_all, tagged, vm_lock
+from vmnet.service.base import (
+    changing,
+    complain,
+    locked_for,
+    moment,
+    planned,
+    raise_all,
+    tagged,
+    vm_lock,
+)
 
 
 @dataclass
@@ -176,8 +185,8 @@ def _prepare_one(
             # The TAP that libvirt makes is not there yet; its bridge has to be.
             check_mtu_fits(nic, check_bridge(nic.bridge, place_view(netlink, nic)))
             return
-        view = nic_view(netlink, name, nic)
-        plan = plan_prepare(nic, view, moment())
+        view = nic_view(netlink, name, nic, holders=False)
+        plan = planned(view, lambda view: plan_prepare(nic, view, moment()))
         done.plans[name] = plan
         done.notes += plan.notes
         if not dry_run:
@@ -213,7 +222,7 @@ def keep_one(netlink: Netlink, work: Apply, each: DomainNic, *, dry_run: bool) -
 
 
 def _plan_kept(netlink: Netlink, each: DomainNic) -> Plan:
-    view = nic_view(netlink, each.interface.target, each.nic)
+    view = nic_view(netlink, each.interface.target, each.nic, holders=False)
     if each.made and view.tap is None:
         raise NotFound(
             f"tap {view.name!r} of NIC {each.nic.nic} is gone: nothing brings it back to its QEMU",
@@ -221,9 +230,11 @@ def _plan_kept(netlink: Netlink, each: DomainNic) -> Plan:
             remedy=f"`vmnet detach {typed(each.nic.vm)} --live --nic {each.nic.nic}`, then "
             "attach it again",
         )
-    if each.made:
-        return plan_attach(each.nic, view, moment(), life=Life.DOMAIN, live=True)
-    return plan_adopt(each.nic, view, moment())
+    if not each.made:
+        return plan_adopt(each.nic, view, moment())
+    return planned(
+        view, lambda view: plan_attach(each.nic, view, moment(), life=Life.DOMAIN, live=True)
+    )
 
 
 def _complain(netlink: Netlink, each: DomainNic) -> None:

@@ -178,7 +178,7 @@ def _as_plugged(nic: Nic, holders: Holders, seen: Qemu) -> Verdict:
 
 
 def _verify(netlink: Netlink, name: str, nic: Nic) -> None:
-    left = plan_left(nic, nic_view(netlink, name, nic, others=False), Life.PROCESS)
+    left = plan_left(nic, nic_view(netlink, name, nic, others=False, holders=False), Life.PROCESS)
     complain(left, f"tap {name!r}")
 
 

@@ -33,7 +33,7 @@ from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.domain import DomainNic, plan_prepare
 from vmnet.plan.live import plan_change, plan_changes, targets
-from vmnet.service.base import locked_for, moment, opened, tagged, vm_lock
+from vmnet.service.base import locked_for, moment, opened, planned, tagged, vm_lock
 from vmnet.service.domains import Handled, keep_one, look, prove_vhost, vhost_verdict
 from vmnet.service.settle import Settled, documents, removal, settle
 
@@ -180,8 +180,8 @@ def _make_tap(netlink: Netlink, work: Apply, settled: Settled, *, dry_run: bool)
         if settled.changes[Where.LIVE].before is not None:
             return list(keep_one(netlink, work, each, dry_run=dry_run).moves)
         with locked_for(f"bridge:{each.nic.bridge}", wait=WAIT_SECONDS, dry_run=dry_run):
-            view = nic_view(netlink, each.interface.target, each.nic)
-            plan = plan_prepare(each.nic, view, moment())
+            view = nic_view(netlink, each.interface.target, each.nic, holders=False)
+            plan = planned(view, lambda view: plan_prepare(each.nic, view, moment()))
             if not dry_run:
                 work.run(plan)
                 work.let_go(each.interface.target)  # libvirt is to open it

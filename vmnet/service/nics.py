@@ -34,6 +34,7 @@ from vmnet.service.base import (
     complain,
     locked_for,
     moment,
+    planned,
     raise_all,
     tagged,
     vm_lock,
@@ -152,8 +153,8 @@ def attach(
         nic = resolve(wish, config, netlink, there, owner_of(owner, there))
         verdict = judge_vhost(nic)
         with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
-            view = nic_view(netlink, name, nic)
-            plan = plan_attach(nic, view, moment())
+            view = nic_view(netlink, name, nic, holders=False)
+            plan = planned(view, lambda view: plan_attach(nic, view, moment()))
             mtu = _mtu_of(plan, view.tap)
             args = qemu.by_name(nic, name, mtu, vhost=verdict.vhost)
             done = Attached(nic, name, mtu, plan, verdict, args)
@@ -222,8 +223,8 @@ def _prepare_one(
     vhost_fds, verdict = open_vhost(nic)
     launch.fds += vhost_fds
     with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
-        view = nic_view(netlink, name, nic)
-        plan = plan_run(nic, view, moment())
+        view = nic_view(netlink, name, nic, holders=False)
+        plan = planned(view, lambda view: plan_run(nic, view, moment()))
         mtu = _mtu_of(plan, view.tap)
         args = None
         if not dry_run:
@@ -312,7 +313,7 @@ def plug(
             wish = replace(wish, mac=there.mac)
         nic = resolve(wish, config, netlink, there if tag else None, None)
         with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=False):
-            view = nic_view(netlink, tap, nic)
+            view = nic_view(netlink, tap, nic, holders=False)
             plan = plan_manage(nic, view, moment())
             carry_out(netlink, plan)
     verdict = decide(Policy.OFF, nic.model, None)
@@ -343,5 +344,5 @@ def _mtu_of(plan: Plan, tap: Link | None) -> int:
 
 def verify(netlink: Netlink, name: str, nic: Nic, life: Life) -> None:
     """Look again: nothing may be left to do."""
-    left = plan_left(nic, nic_view(netlink, name, nic, others=False), life)
+    left = plan_left(nic, nic_view(netlink, name, nic, others=False, holders=False), life)
     complain(left, f"tap {name!r}")
