@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
 
 import pytest
 
 import vmnet
+from tests.unit.source import modules
+from vmnet import service
 
 
 @pytest.mark.parametrize("name", vmnet.__all__)
@@ -33,3 +36,12 @@ def test_exports_are_in_order() -> None:
 def test_another_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'vmnet' has no attribute 'fly'"):
         _ = vmnet.fly
+
+
+@pytest.mark.parametrize("package", [vmnet, service])
+def test_no_name_that_is_loaded_late_is_a_modules(package: ModuleType) -> None:
+    # Once loaded, the module would be found in its place.
+    below = (name.rpartition(".") for name in modules())
+    assert not {name for room, _, name in below if room == package.__name__} & set(package.__all__)
+    with pytest.raises(AttributeError):
+        package.__getattr__("fly")

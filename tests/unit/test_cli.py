@@ -12,7 +12,7 @@ import typer
 from typer.testing import CliRunner
 
 from vmnet import __version__
-from vmnet.entry import cli, process, verbs
+from vmnet.entry import cli, door, verbs
 from vmnet.errors import InvalidInput
 from vmnet.model.nic import Wish
 from vmnet.model.vhost import Policy
@@ -139,7 +139,7 @@ def test_a_call_that_cannot_be_read_ends_with_2(words: list[str]) -> None:
 def ended(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
 ) -> tuple[object, str, str]:
-    monkeypatch.setattr(process, "begin", lambda: None)
+    monkeypatch.setattr(door, "begin", lambda: None)
     monkeypatch.setattr(sys, "argv", ["vmnet", *words])
     with pytest.raises(SystemExit) as end:
         cli.main()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmnet.entry import ifscript, process
+from vmnet.entry import door, ifscript
 from vmnet.entry.ifscript import wish_for
 from vmnet.errors import InvalidInput
 from vmnet.formats.config import Config, TapRule
@@ -98,7 +98,7 @@ def test_a_wrong_call_is_one_line_of_error_with_status_2(
     words: list[str],
     said: str,
 ) -> None:
-    monkeypatch.setattr(process, "begin", lambda: None)
+    monkeypatch.setattr(door, "begin", lambda: None)
     monkeypatch.setattr(sys, "argv", ["ifscript", *words])
     with pytest.raises(SystemExit) as ended:
         ifscript.main()

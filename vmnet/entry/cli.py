@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from vmnet import __version__
-from vmnet.entry import domaincli, files, options, process, report
+from vmnet.entry import domaincli, door, files, options, report
 from vmnet.entry.hookcli import hook_app
 from vmnet.entry.hostcli import bridge_app, config_app
 from vmnet.entry.options import (
@@ -364,7 +364,7 @@ for command in (domaincli.explain, domaincli.sync, domaincli.template):
 
 def main() -> NoReturn:
     """Run the command line and exit."""
-    process.begin()
+    door.begin()
     sys.argv[1:] = options.spelled(sys.argv[1:])
     try:
         app()

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Mapping
 from typing import NoReturn
 
-from vmnet.entry import process, report, settings
+from vmnet.entry import door, report, settings
 from vmnet.errors import InvalidInput, VmnetError
 from vmnet.formats.config import Config
 from vmnet.model.names import check_link_name
@@ -80,7 +80,7 @@ def down(tap: str) -> None:
 
 def main() -> NoReturn:
     """Run as a script: `up TAP` or `down TAP`."""
-    process.begin()
+    door.begin()
     verbs = {"up": up, "down": down}
     try:
         if len(sys.argv) != 3 or sys.argv[1] not in verbs:

@@ -1,6 +1,6 @@
-"""This process: what every door does first, and becoming QEMU.
+"""This process: becoming QEMU.
 
-Job: standard descriptors that are open, signals as a command has them, exec.
+Job: exec, with the signals that QEMU expects.
 Leaves to others: the descriptors of TAPs (`vmnet.service`).
 Privilege: none; becoming another user needs CAP_SETUID.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from vmnet.errors import VmnetError
 from vmnet.kernel.identity import become, environment_of
 
-if TYPE_CHECKING:  # every door begins here, and not every one needs rtnetlink
+if TYPE_CHECKING:
     from vmnet.service import Launch
 
 #: What a shell answers: no such program; there, but cannot be run.
@@ -46,23 +46,6 @@ def check_program(name: str) -> None:
     there = folder or shutil.which(name, os.F_OK) is not None
     why = "it is not a program that may be run" if there else "there is no such program"
     raise CannotBecome(f"cannot run {name!r}: {why}", _NOT_RUNNABLE if there else _NOT_FOUND)
-
-
-def begin() -> None:
-    """Set the process up as a door.
-
-    A closed standard descriptor is opened on /dev/null: else a TAP could become number 0 to 2, and
-    somebody's output a frame. SIGINT takes its usual course instead of a traceback, and stays
-    ignored where it was (`vmnet run ... &` in a script); while the host is being changed it waits
-    (`vmnet.kernel.signals`).
-    """
-    for fd in (0, 1, 2):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def become_program(launch: Launch, command: list[str], uid: int | None) -> None:

@@ -8,9 +8,7 @@ Privilege: none.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterable, Sequence
@@ -59,6 +57,8 @@ def note(text: str) -> None:
 
 def answer_json(data: dict[str, Any]) -> None:
     """Print an answer as one JSON object, with the version of its form."""
+    import json  # noqa: PLC0415 - few answers are JSON
+
     answer(json.dumps({"version": JSON_VERSION, **data}, indent=2))
 
 
@@ -71,6 +71,8 @@ def failure(error: VmnetError, *, as_json: bool) -> None:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.raise_signal(signal.SIGPIPE)
     if as_json:
+        import json  # noqa: PLC0415
+
         note(json.dumps({"version": JSON_VERSION, "error": error_data(error)}, indent=2))
         return
     for each in getattr(error, "errors", None) or [error]:
@@ -100,6 +102,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     lines = [list(head), *([safe(cell) for cell in row] for row in rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     if sys.stdout is not None and sys.stdout.isatty():
+        import shutil  # noqa: PLC0415 - only for a table on a terminal
+
         spare = shutil.get_terminal_size().columns - sum(widths[1:]) - 2 * (len(head) - 1)
         widths[0] = min(widths[0], max(spare, len(head[0])))
     for number, line in enumerate(lines):

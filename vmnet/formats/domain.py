@@ -11,7 +11,6 @@ own, and elements that vmnet does not know cost nothing.
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -303,6 +302,8 @@ def _attributes(wish: NicWish) -> str:
 
 
 def _escaped(value: str) -> str:
+    import html  # noqa: PLC0415 - brings a list of 2000 entities; the hook seldom writes
+
     # A reader takes white space that stands for itself for blanks.
     return html.escape(value).translate({ord(c): f"&#{ord(c)};" for c in "\t\n\r"})
 
@@ -349,5 +350,5 @@ def _renamed(xml: bytes, offset: int, bridge: str) -> bytes:
     old = next((attribute for attribute in found if attribute[1] == b"bridge"), None)
     if old is None:
         raise _bad("is not in UTF-8")
-    value = b"'" + html.escape(bridge).encode() + b"'"
+    value = b"'" + _escaped(bridge).encode() + b"'"
     return xml[: old.start(3)] + value + xml[old.end(3) :]

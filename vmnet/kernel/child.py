@@ -10,7 +10,6 @@ Privilege: none.
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -47,6 +46,8 @@ def in_child(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
 
 
 def _value(text: bytes) -> Any:
+    import json  # noqa: PLC0415 - not every vmnet has a child
+
     answer = json.loads(text or '{"error": "a child process ended without an answer"}')
     if "error" in answer:
         raise VmnetError(
@@ -144,6 +145,8 @@ def _be_child(work: Callable[[], Any], write_end: int, *keep: int) -> None:
     status = 1
     try:
         close_all_but(write_end, *keep)
+        import json  # noqa: PLC0415 - before the work, after which it may not be readable
+
         try:
             answer = {"value": work()}
         except VmnetError as error:

@@ -18,7 +18,6 @@ from vmnet.errors import NotPermitted, Unsupported, VmnetError, of_errno
 from vmnet.kernel import ioctl
 from vmnet.kernel.child import in_child
 from vmnet.kernel.host import kernel_release, user_name
-from vmnet.kernel.identity import act_as
 from vmnet.model.vhost import Finding, Reason
 
 #: linux/virtio_config.h VIRTIO_F_VERSION_1: without it no modern driver can use the rings.
@@ -134,6 +133,8 @@ def try_vhost(count: int, uid: int | None = None) -> Finding:
 
 
 def _try_as(uid: int, count: int) -> tuple[str, str, str]:
+    from vmnet.kernel.identity import act_as  # noqa: PLC0415 - ctypes, needed only here
+
     act_as(uid)
     fds, finding = open_vhost(count)
     _close(fds)

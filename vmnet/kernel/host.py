@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +80,7 @@ def boottime() -> int:
 
 def new_generation() -> str:
     """Return eight hexadecimal digits that tell a link from an earlier one of its name."""
-    return secrets.token_hex(4)
+    return os.urandom(4).hex()
 
 
 def user_id(text: str) -> int:

@@ -4,22 +4,29 @@ Job: lock, look, plan, carry out, look again; for CLI, scripts, launchers and th
 Leaves to others: deciding (`vmnet.plan`), doing (`vmnet.kernel`), saying (`vmnet.entry`).
 Privilege: CAP_NET_ADMIN in the network namespace, and write access to `/run/vmnet`.
 
-Each call does all or nothing, and twice is the same as once.
+Each call does all or nothing, and twice is the same as once. Names are loaded when they are first
+used: libvirt's hook wants one module of this room, and pays for each it loads.
 """
 
-from vmnet.service.base import raise_all
-from vmnet.service.bridges import create_bridge, delete_bridge
-from vmnet.service.collect import collect
-from vmnet.service.nics import (
-    Attached,
-    Detached,
-    Launch,
-    attach,
-    detach,
-    plug,
-    prepare_run,
-    unplug,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vmnet.service.base import raise_all
+    from vmnet.service.bridges import create_bridge, delete_bridge
+    from vmnet.service.leftovers import collect
+    from vmnet.service.nics import (
+        Attached,
+        Detached,
+        Launch,
+        attach,
+        detach,
+        plug,
+        prepare_run,
+        unplug,
+    )
 
 __all__ = [
     "Attached",
@@ -35,3 +42,16 @@ __all__ = [
     "raise_all",
     "unplug",
 ]
+
+_HOMES = {
+    "collect": "vmnet.service.leftovers",
+    "create_bridge": "vmnet.service.bridges",
+    "delete_bridge": "vmnet.service.bridges",
+    "raise_all": "vmnet.service.base",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "vmnet.service.nics")), name)
