@@ -33,11 +33,13 @@ _NICS = (1, 8)
 _NOOP = "sh, exit 0"
 _BEFORE, _WHILE, _AFTER = ("prepare",), ("start", "started"), ("release",)
 _DOOR = "vmnet.entry.hook"
+#: What a call does before its work, as it does it.
+_LOADS = f"import {_DOOR}, gc, os; gc.disable(); import vmnet.service.domains; os._exit(0)"
 #: What a call is made of, each with what is before it.
 _LADDER = {
     "python -I -c pass": ["-I", "-c", "pass"],
     "and the door (no rtnetlink)": ["-I", "-m", _DOOR, "--check"],
-    "and the operations' modules": ["-I", "-c", f"import {_DOOR}, vmnet.service.domains"],
+    "and the operations' modules": ["-I", "-c", _LOADS],
 }
 
 #: Carries one operation out: its name, and a file with the XML.
