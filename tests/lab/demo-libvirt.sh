@@ -50,16 +50,7 @@ hostname demo
 for folder in /run /var/lib/libvirt /var/log/libvirt; do mount -t tmpfs -o mode=755 tmpfs $folder; done
 mkdir -p /var/cache/libvirt
 mount --bind "$work/cache" /var/cache/libvirt
-cat >/etc/libvirt/qemu.conf <<'X'
-user = "root"
-group = "root"
-dynamic_ownership = 0
-security_driver = "none"
-cgroup_controllers = []
-namespaces = []
-seccomp_sandbox = 0
-stdio_handler = "file"
-X
+cp "$lab/qemu.conf" /etc/libvirt/qemu.conf
 cat >/etc/libvirt/libvirtd.conf <<'X'
 auth_unix_rw = "none"
 log_outputs = "3:file:/var/log/libvirt/libvirtd.log"

@@ -128,7 +128,7 @@ def test_debians_own_profile_lets_the_hook_and_its_interpreter_run() -> None:
     text = Path("/etc/apparmor.d/usr.sbin.libvirtd").read_text()
     for path in (str(HOOK), "/usr/bin/python3.11", "/usr/bin/timeout", "/bin/cat"):
         assert may_run(text, path), path
-    for path in ("/opt/vmnet/bin/python3.11", "/root/.pyenv/shims/python3", "/usr/local/bin/x"):
+    for path in ("/opt/vmnet/bin/python3.11", "/srv/venv/bin/python3", "/usr/local/bin/x"):
         assert not may_run(text, path), path
     # Of a child's profile, not of libvirtd's.
     assert not may_run(text, "/usr/sbin/apparmor_parser")

@@ -35,17 +35,7 @@ _HOOKS = "/etc/libvirt/hooks/qemu.d"
 _CAPABILITIES = REPO / ".cache" / "libvirt"
 _CONSOLES = "console"
 
-_QEMU_CONF = """\
-user = "root"
-group = "root"
-dynamic_ownership = 0
-security_driver = "none"
-cgroup_controllers = []
-namespaces = []
-seccomp_sandbox = 0
-stdio_handler = "file"
-keepalive_interval = -1
-"""
+_QEMU_CONF = REPO / "tests" / "lab" / "qemu.conf"
 _LIBVIRTD_CONF = """\
 auth_unix_rw = "none"
 auth_unix_ro = "none"
@@ -95,7 +85,7 @@ class Host(Place):
         self.kvm = kvm
         self._fresh = fresh
         etc = self.folder / "etc/libvirt"
-        (etc / "qemu.conf").write_text(_QEMU_CONF)
+        shutil.copy(_QEMU_CONF, etc / "qemu.conf")
         (etc / "libvirtd.conf").write_text(_LIBVIRTD_CONF.format(uuid=uuid.uuid4()))
         self._calls = self.folder / "calls"
         for folder in (etc / "hooks/qemu.d", self._calls, self.folder / _CONSOLES):

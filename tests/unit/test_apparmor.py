@@ -82,7 +82,7 @@ def test_what_a_rule_lets_run(path: str) -> None:
         "/handed/over",
         "/helpers/own",
         "/hats/own",
-        "/root/venv/bin/python",
+        "/srv/venv/bin/python",
         "",
     ],
 )
@@ -92,8 +92,8 @@ def test_what_no_rule_lets_run(path: str) -> None:
 
 @pytest.mark.parametrize("all_files", ["file", "all", "allow file"])
 def test_a_rule_for_everything(all_files: str) -> None:
-    assert may_run(f"profile p /p {{\n  {all_files},\n}}", "/root/venv/bin/python")
-    assert not may_run(f"profile p /p {{\n  deny {all_files},\n}}", "/root/venv/bin/python")
+    assert may_run(f"profile p /p {{\n  {all_files},\n}}", "/srv/venv/bin/python")
+    assert not may_run(f"profile p /p {{\n  deny {all_files},\n}}", "/srv/venv/bin/python")
 
 
 def test_variables_may_lead_to_variables_but_not_in_a_circle() -> None:

@@ -117,6 +117,23 @@ class Libvirt:
         found = self._find(name)
         return None if found is None else self._call(lambda: self._state(found), _reading(name))
 
+    def existing(self, name: str) -> DomainState:
+        """Return the domain of that name.
+
+        Raises:
+            NotFound: there is none.
+            VmnetError: libvirt did not answer, or refused.
+        """
+        state = self.domain(name)
+        # Neither: a transient one that just ended.
+        if state is None or not (state.active or state.persistent):
+            raise NotFound(
+                f"libvirt at {self.uri} has no domain {shorten(name)!r}",
+                code="no-domain",
+                remedy="`virsh list --all` lists those there are",
+            )
+        return state
+
     def domains(self) -> list[DomainState]:
         """Return all domains, by name.
 

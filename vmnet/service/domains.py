@@ -102,15 +102,20 @@ def network_of(name: str | None, config: Config) -> Network:
     return config.network(wanted)
 
 
+def _begun(xml: bytes, config: Config) -> tuple[Domain, list[DomainNic], Handled]:
+    """Return what every operation that has an XML begins with."""
+    domain = parse_domain(xml)
+    nics, notes = look(domain, config)
+    return domain, nics, Handled(domain.name, notes=notes)
+
+
 def prepare(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
     """Make the TAPs of a domain that is about to start, and refuse what could not work.
 
     Raises:
         VmnetError: the domain is not to start; nothing was changed.
     """
-    domain = parse_domain(xml)
-    nics, notes = look(domain, config)
-    done = Handled(domain.name, notes=notes)
+    domain, nics, done = _begun(xml, config)
     for each in nics:
         _judge(domain, each, done)
     lock = vm_lock(domain.name)
@@ -199,9 +204,7 @@ def start(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
     Raises:
         VmnetError: the domain is not to start; nothing was changed.
     """
-    domain = parse_domain(xml)
-    nics, notes = look(domain, config)
-    done = Handled(domain.name, notes=notes)
+    domain, nics, done = _begun(xml, config)
     for each in nics:
         check_arrived(each.interface, each.nic)
     lock = vm_lock(domain.name)
@@ -249,9 +252,7 @@ def started(xml: bytes, config: Config) -> Handled:
         VhostUnavailable: vhost-net was required, and QEMU has not got it.
         VmnetError: a TAP is not as it was set up.
     """
-    domain = parse_domain(xml)
-    nics, notes = look(domain, config)
-    done = Handled(domain.name, notes=notes)
+    domain, nics, done = _begun(xml, config)
     with changing(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=True) as netlink:
         for each in nics:
             _complain(netlink, each)
@@ -328,9 +329,7 @@ def arrive(xml: bytes, config: Config) -> tuple[Handled, bytes | None]:
         VmnetError: the domain cannot run here as it is wished.
     """
     mapped = map_bridges(xml, config.bridges) if config.bridges else None
-    domain = parse_domain(mapped or xml)
-    nics, notes = look(domain, config)
-    done = Handled(domain.name, notes=notes)
+    domain, nics, done = _begun(mapped or xml, config)
     for each in nics:
         _judge(domain, each, done)
     with changing(vm_lock(domain.name), wait=0, dry_run=True) as netlink:

@@ -62,14 +62,7 @@ def explain_domain(vm: str, uri: str | None, config: Config) -> tuple[list[Expla
         VmnetError: a wish is beyond what the configuration has: the hook would refuse it too.
     """
     with Libvirt(uri) as peer:
-        state = peer.domain(check_vm_name(vm))
-        where = peer.uri
-    if state is None:
-        raise NotFound(
-            f"libvirt at {where} has no domain {shorten(vm)!r}",
-            code="no-domain",
-            remedy="`virsh list --all` lists those there are",
-        )
+        state = peer.existing(check_vm_name(vm))
     nics, notes = look(parse_domain(state.live or state.config), config)
     with opened() as netlink:
         return [_domain_nic(netlink, config, each) for each in nics], notes

@@ -24,7 +24,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, nic_view
 from vmnet.model.domain import DomainState
-from vmnet.model.names import check_nic, check_vm_name, shorten
+from vmnet.model.names import check_nic, check_vm_name
 from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.step import Move, Plan, Where
 from vmnet.model.tag import Life
@@ -129,7 +129,7 @@ def attach_domain(
         Apply(netlink, peer) as work,
         work.all_or_nothing(),
     ):
-        state = _state(peer, wish.vm)
+        state = peer.existing(wish.vm)
         where = targets(state, live=on.live, config=on.config)
         there = documents(state)
         settled = settle(wish, config, there, netlink, by_libvirt=on.by_libvirt)
@@ -162,17 +162,6 @@ def _carry_out(
     return moves + changing
 
 
-def _state(peer: Libvirt, name: str) -> DomainState:
-    state = peer.domain(name)
-    if state is None or not (state.active or state.persistent):  # a transient one that just ended
-        raise NotFound(
-            f"libvirt at {peer.uri} has no domain {shorten(name)!r}",
-            code="no-domain",
-            remedy="`virsh list --all` lists those there are",
-        )
-    return state
-
-
 def _make_tap(netlink: Netlink, work: Apply, settled: Settled, *, dry_run: bool) -> list[Move]:
     """Make the TAP of a running domain's NIC before libvirt opens it, or change it."""
     each = settled.each
@@ -202,7 +191,7 @@ def _arrived(
 
 
 def _running(peer: Libvirt, name: str) -> bytes:
-    state = _state(peer, name)
+    state = peer.existing(name)
     if not state.active:
         raise Conflict(
             f"domain {name!r} has stopped meanwhile",
@@ -253,7 +242,7 @@ def detach_domain(
         Libvirt(on.uri, waiting=signals.check) as peer,
         opened() as netlink,
     ):
-        state = _state(peer, vm)
+        state = peer.existing(vm)
         where = targets(state, live=on.live, config=on.config)
         there = documents(state)
         # One number may be another address in each definition.
@@ -262,7 +251,7 @@ def detach_domain(
             found |= _made(netlink, vm)
         for number, mac in sorted(each for each in found if nic in (None, each[0])):
             with Apply(netlink, peer) as work:
-                now = _state(peer, vm)
+                now = peer.existing(vm)
                 plan = _detach_one(netlink, work, now, mac, where=where, dry_run=dry_run)
             done.append(Unplugged(vm, number, mac, peer.uri, where, plan))
     return done

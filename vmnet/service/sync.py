@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from vmnet.errors import NotFound, VmnetError
+from vmnet.errors import VmnetError
 from vmnet.formats import domain as domain_xml
 from vmnet.formats import interface as interface_xml
 from vmnet.formats.config import Config
@@ -22,7 +22,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of
 from vmnet.model.domain import Domain, DomainState, Interface
-from vmnet.model.names import check_vm_name, shorten
+from vmnet.model.names import check_vm_name
 from vmnet.model.step import Move, Plan, UpdateDevice, Where
 from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.domain import DomainNic
@@ -99,13 +99,7 @@ def sync(
 def _running(peer: Libvirt, vm: str | None) -> list[DomainState]:
     if vm is None:
         return [state for state in peer.domains() if state.active]
-    state = peer.domain(check_vm_name(vm))
-    if state is None:
-        raise NotFound(
-            f"libvirt at {peer.uri} has no domain {shorten(vm)!r}",
-            code="no-domain",
-            remedy="`virsh list --all` lists those there are",
-        )
+    state = peer.existing(check_vm_name(vm))
     return [state] if state.active else []
 
 
@@ -138,13 +132,14 @@ def _sync_one(
     dry_run: bool,
 ) -> list[VmnetError]:
     domain = domain_xml.parse_domain(state.live)
-    strayed = {i.mac: i for i in domain.interfaces if _bridge_off(domain, i, config)}
     home = replace(domain, interfaces=tuple(_at_home(domain, i, config) for i in domain.interfaces))
     nics, _ = look(home, config)
     errors = []
     for each in nics:
         try:
-            plan = _sync_nic(netlink, peer, state, each, each.nic.mac in strayed, dry_run=dry_run)
+            strayed = each.interface != domain.interface(each.nic.mac)
+            updates = [_update(state, each)] if strayed else []
+            plan = _sync_nic(netlink, peer, each, updates, dry_run=dry_run)
             if plan.moves:
                 synced.plans[each.nic.nic] = plan
         except VmnetError as error:
@@ -174,40 +169,24 @@ def _asleep(netlink: Netlink, domain: Domain, nics: list[DomainNic]) -> list[str
     return [f"vhost-net is set up, but {what}: the guest's driver does not use it (yet)"]
 
 
-def _bridge_off(domain: Domain, interface: Interface, config: Config) -> bool:
-    """Say whether libvirt has a port of its own making on another bridge than wished."""
+def _at_home(domain: Domain, interface: Interface, config: Config) -> Interface:
+    """Return an interface as it is wished: a port of libvirt's making, on its network's bridge."""
     wish = domain.wish(interface.mac)
     if wish is None or interface.kind != "bridge":
-        return False
-    return interface.bridge != network_of(wish.network, config).bridge
-
-
-def _at_home(domain: Domain, interface: Interface, config: Config) -> Interface:
-    wish = domain.wish(interface.mac)
-    if wish is None or not _bridge_off(domain, interface, config):
         return interface
     return replace(interface, bridge=network_of(wish.network, config).bridge)
 
 
 def _sync_nic(
-    netlink: Netlink,
-    peer: Libvirt,
-    state: DomainState,
-    each: DomainNic,
-    strayed: bool,  # noqa: FBT001
-    *,
-    dry_run: bool,
+    netlink: Netlink, peer: Libvirt, each: DomainNic, updates: list[Move], *, dry_run: bool
 ) -> Plan:
     """Bring one NIC home: libvirt's own record first, or it would move the port back later."""
-    moves: list[Move] = []
     with Apply(netlink, peer) as work:
-        if strayed:
-            moves.append(_update(state, each))
-            if not dry_run:
-                work.run(Plan(tuple(moves)))
-        with locked_for(vm_lock(state.name), wait=WAIT_SECONDS, dry_run=dry_run):
-            moves += keep_one(netlink, work, each, dry_run=dry_run).moves
-    return Plan(tuple(moves))
+        if not dry_run:
+            work.run(Plan(tuple(updates)))
+        with locked_for(vm_lock(each.nic.vm), wait=WAIT_SECONDS, dry_run=dry_run):
+            kept = keep_one(netlink, work, each, dry_run=dry_run)
+    return Plan((*updates, *kept.moves))
 
 
 def _update(state: DomainState, each: DomainNic) -> Move:
