@@ -176,7 +176,7 @@ def test_a_typo_makes_nothing_and_two_meanings_are_told_apart(host: Host) -> Non
     host.vmnet("attach", "vm7", "--bridge", "br0", "--plain")
     host.vmnet("attach", "vm7")  # it has one meaning now
     host.vmnet("attach", "vm1", "--bridge", "br0", "--plain")
-    assert "two" not in host.vmnet("attach", "vm1", "--plain").err
+    assert "nothing to do" in host.vmnet("plan", "vm1", "--plain").err
     assert "--libvirt, or --plain" in host.vmnet("attach", "vm1", status=5).err
     assert "--libvirt, or --plain" in host.vmnet("detach", "vm1", status=5).err
     host.vmnet("detach", "vm1", "--plain")

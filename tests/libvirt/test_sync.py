@@ -114,7 +114,6 @@ def test_an_interface_that_virsh_plugged_in_gets_what_is_wished_for_it(host: Hos
     assert "own=managed" in tags(host)[_vnet(host)]
     assert "vmnet-vm1-1" in host.links()[_vnet(host)]["altnames"]
     _silent(host)
-    host.virsh("detach-device", "vm1", nic, "--live", status=None)
 
 
 def test_a_port_that_update_device_moved_comes_home_in_libvirts_record_too(host: Host) -> None:
