@@ -34,7 +34,7 @@ DOORS_OWN: set[tuple[str, str]] = {
 }
 #: The one module that may import each of these.
 OWNERS = {
-    "pyroute2": "vmnet.kernel.links",
+    "pyroute2": "vmnet.kernel.codecs",
     "psutil": "vmnet.kernel.processes",
     "libvirt": "vmnet.peers.libvirt",
     "qemu": "vmnet.peers.qmp",
