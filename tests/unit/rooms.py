@@ -46,6 +46,7 @@ TYPER_DOORS = {
     "vmnet.entry.hookcli",
     "vmnet.entry.hostcli",
     "vmnet.entry.options",
+    "vmnet.entry.portoptions",
 }
 #: Rooms of values: nothing there looks at or touches the host.
 PURE = ("model", "plan", "formats")

@@ -18,6 +18,7 @@ from tests.unit.values import (
     attached,
     bridge,
     launched,
+    links_only,
     nic,
     undone,
     view,
@@ -64,7 +65,8 @@ wishes = st.builds(
 
 
 def moves(wish: Nic, tap: Link = TAP, holders: Holders | None = None) -> tuple[Move, ...]:
-    return plan_attach(wish, view(wish, tap, holders=holders), NOW).moves
+    """Return what is done to the link, less what may pass there."""
+    return links_only(plan_attach(wish, view(wish, tap, holders=holders), NOW).moves)
 
 
 def tagged(tap: Link, **changes: object) -> str:

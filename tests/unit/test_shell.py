@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.values import (
     EVERY_STEP,
     LINK,
+    MAC,
     NOW,
     attached,
     carried,
@@ -22,6 +25,23 @@ from tests.unit.values import (
 )
 from vmnet.formats.shell import plan_lines, step_lines
 from vmnet.model.host import Holders, Link
+from vmnet.model.nft import install_text
+from vmnet.model.portstep import (
+    AddIngress,
+    AddVlans,
+    CreateIfb,
+    DropIngress,
+    DropRate,
+    DropVlans,
+    InstallFilter,
+    PinMac,
+    Police,
+    Redirect,
+    RemoveFilter,
+    SetPort,
+    SetRate,
+    UnpinMac,
+)
 from vmnet.model.step import (
     AddAltname,
     CreateBridge,
@@ -41,6 +61,7 @@ from vmnet.model.step import (
     SetMtu,
     SetOwner,
     SetUp,
+    SetVlanFiltering,
     Step,
 )
 from vmnet.plan.attach import plan_attach, plan_run
@@ -54,8 +75,44 @@ FORMS: dict[type[Step], list[str]] = {
     DropTap: ["ip tuntap del dev tap0 mode tap multi_queue"],
     DeleteLink: ["ip link delete dev tap0"],
     CreateBridge: [
-        "ip link add dev br0 address 52:00:00:00:00:01 type bridge stp_state 0 mcast_snooping 0"
+        "ip link add dev br0 address 52:00:00:00:00:01 type bridge stp_state 0 mcast_snooping 0",
+        (
+            "ip link add dev br0 address 52:00:00:00:00:01 type bridge stp_state 0 "
+            "mcast_snooping 0 vlan_filtering 1"
+        ),
     ],
+    SetVlanFiltering: [
+        "ip link set dev tap0 type bridge vlan_filtering 1",
+        "ip link set dev tap0 type bridge vlan_filtering 0",
+    ],
+    SetPort: ["ip link set dev tap0 type bridge_slave guard on learning off"],
+    AddVlans: [
+        "bridge vlan add dev tap0 vid 10 pvid untagged",
+        "bridge vlan add dev tap0 vid 20-29",
+    ],
+    DropVlans: ["bridge vlan del dev tap0 vid 1"],
+    PinMac: ["bridge fdb replace 52:54:00:12:34:56 dev tap0 master static"],
+    UnpinMac: ["bridge fdb del 52:54:00:12:34:56 dev tap0 master"],
+    CreateIfb: ["ip link add dev vmi0 type ifb"],
+    SetRate: [
+        "tc qdisc replace dev tap0 root handle 766d: tbf rate 1250000bps burst 10000 limit 100000"
+    ],
+    DropRate: ["tc qdisc del dev tap0 root handle 766d:"],
+    AddIngress: ["tc qdisc add dev tap0 ingress"],
+    DropIngress: ["tc qdisc del dev tap0 ingress"],
+    Redirect: [
+        (
+            "tc filter add dev tap0 parent ffff: protocol all pref 30317 u32 match u32 0 0 "
+            "action mirred egress redirect dev vmi0"
+        )
+    ],
+    Police: [
+        (
+            "tc filter add dev tap0 parent ffff: protocol all pref 30317 u32 match u32 0 0 "
+            "action police rate 1250000bps burst 10000 mtu 262143 drop"
+        )
+    ],
+    RemoveFilter: ["nft delete table bridge vmnet"],
     SetAlias: ["ip link set dev tap0 alias 'vmnet/1 vm=a'"],
     SetMac: ["ip link set dev tap0 address fe:54:00:12:34:56"],
     SetMtu: ["ip link set dev tap0 mtu 9000"],
@@ -67,8 +124,21 @@ FORMS: dict[type[Step], list[str]] = {
 }
 
 
+#: What brings the rules, which are the same for every VM.
+RULES = ["nft -f - <<'NFT'", *install_text(strict=False).splitlines(), "NFT"]
+
+
 def commands(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.startswith("#")]
+
+
+def of_nft(line: str) -> Any:
+    """Return what a line tells nft, as JSON, or None for one that is no such line."""
+    head, tail = "printf %s ", " | nft -j -f -"
+    if not line.startswith(head) or not line.endswith(tail):
+        return None
+    (text,) = shlex.split(line.removeprefix(head).removesuffix(tail))
+    return json.loads(text)
 
 
 def lines_of(*steps: Step) -> list[str]:
@@ -90,8 +160,13 @@ def test_every_step_has_its_form(kind: type[Step]) -> None:
 @pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: type(step).__name__)
 def test_a_step_without_a_form_is_a_comment(step: Step) -> None:
     lines = step_lines(step)
+    if isinstance(step, InstallFilter):
+        lines = lines[:1]  # what follows is nft's
     assert lines
-    assert all(line.startswith(("ip ", "# ", "virsh ", "printf ")) for line in lines)
+    assert all(
+        line.startswith(("ip ", "bridge ", "tc ", "nft ", "# ", "virsh ", "printf "))
+        for line in lines
+    )
 
 
 def test_a_new_tap_gets_its_owner_where_ip_can_give_it() -> None:
@@ -119,7 +194,8 @@ def test_what_ip_does_otherwise_is_said() -> None:
 def test_the_lines_of_an_attach_are_those_a_person_could_type() -> None:
     name = attached(nic()).name
     tag = "vmnet/1 vm=vm1 nic=0 gen=00c0ffee own=made life=kept mac=525400123456 br=br0 idle=1000.0"
-    assert commands(made("vm1")) == [
+    lines = [line for line in commands(made("vm1")) if line not in RULES and not of_nft(line)]
+    assert lines == [
         f"ip tuntap add dev {name} mode tap vnet_hdr user 1000",
         f"ip link set dev {name} alias '{tag.replace('kept', 'building')}'",
         f"ip link set dev {name} addrgenmode none",
@@ -128,6 +204,8 @@ def test_the_lines_of_an_attach_are_those_a_person_could_type() -> None:
         f"ip link property add dev {name} altname vmnet-vm1-0",
         f"ip link property add dev {name} altname vmnet-mac-525400123456",
         f"ip link set dev {name} master br0",
+        f"bridge fdb replace {MAC} dev {name} master static",
+        f"ip link set dev {name} type bridge_slave guard on root_block on learning off locked on",
         f"ip link set dev {name} alias '{tag}'",
         f"ip link set dev {name} up",
     ]
@@ -163,10 +241,11 @@ def test_no_line_of_a_plan_holds_anything_that_acts(vm: str, bridge: str) -> Non
     place = Link(**{**vars(view(nic()).bridge), "name": bridge})
     seen = view(wish, bridges=(place,))
     plans = [plan_attach(wish, seen, NOW), plan_detach(tap, Holders(), force=False)]
-    for line in (line for plan in plans for line in plan_lines(plan)):
+    lines = [line for plan in plans for line in plan_lines(plan) if line not in RULES]
+    for line in lines:
         assert line.isascii()
         assert line.isprintable()
-        if not line.startswith("#"):
+        if not line.startswith("#") and of_nft(line) is None:
             assert set(shlex.join(shlex.split(line))) == set(line)
 
 
@@ -174,8 +253,9 @@ def test_no_line_of_a_plan_holds_anything_that_acts(vm: str, bridge: str) -> Non
 def test_a_vms_name_reaches_no_line_unencoded(vm: str) -> None:
     plain = made("vm1")
     assert len(made(vm)) == len(plain)
-    for words in map(shlex.split, commands(made(vm))):
-        assert words[0] == "ip"
+    for line in (line for line in commands(made(vm)) if line not in RULES and not of_nft(line)):
+        words = shlex.split(line)
+        assert words[0] in ("ip", "bridge")
         assert all(set(word) <= _harmless(word) for word in words)
 
 
@@ -186,7 +266,8 @@ def _harmless(word: str) -> set[str]:
 
 def test_a_hostile_name_is_harmless() -> None:
     lines = made("a,vhost=on;$(touch x)`y`\033[2J")
-    assert not set("".join(commands(lines))) & set("$();`,\033")
+    loose = [line for line in commands(lines) if line not in RULES and not of_nft(line)]
+    assert not set("".join(loose)) & set("$();`,\033")
     assert "touch x" not in "".join(lines)
 
 
@@ -200,6 +281,7 @@ def test_the_lines_do_what_the_steps_do() -> None:
     """The two forms are tested against the kernel elsewhere; here none of the plan is left out."""
     plan = plan_attach(nic(), view(nic()), NOW)
     steps = [m.do for m in plan.moves if not isinstance(m.do, SetOwner | Persist)]
-    assert len(commands(plan_lines(plan))) == len(steps)
+    lines = [line for line in commands(plan_lines(plan)) if line not in RULES[1:]]
+    assert len(lines) == len(steps)
     assert carried(None, [move.do for move in plan.moves]) is not None
     assert replace(attached(nic()), carrier=True) == carried(None, [m.do for m in plan.moves])

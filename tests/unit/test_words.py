@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from tests.unit.values import EVERY_STEP
+from vmnet.model.portstep import CreateIfb, ForgetLink, InstallFilter, RemoveFilter, SetStrict
 from vmnet.model.step import (
     AddDevice,
     AddNetdev,
@@ -52,7 +53,13 @@ def _about(step: Step) -> str:
             return step.device
         case AddNetdev() | RemoveNetdev():
             return step.netdev
-        case CreateTap() | CreateBridge() | PassFd() | CloseFd():
+        case InstallFilter() | RemoveFilter():
+            return "bridge vmnet"
+        case ForgetLink():
+            return str(step.index)
+        case SetStrict():
+            return step.bridge
+        case CreateTap() | CreateBridge() | CreateIfb() | PassFd() | CloseFd():
             return step.name
         case _:
             return step.link.name

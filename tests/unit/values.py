@@ -11,6 +11,30 @@ from hypothesis import strategies as st
 from vmnet.model.host import Holder, Holders, Link, NicView, TunFacts
 from vmnet.model.names import LINK_NAME_MAX, link_name
 from vmnet.model.nic import Nic
+from vmnet.model.portfacts import Entry, Filter, Outflow, PortFacts, Table, VlanEntry, Way
+from vmnet.model.portstep import (
+    AddIngress,
+    AddVlans,
+    ChangeFilter,
+    CreateIfb,
+    DropIngress,
+    DropRate,
+    DropVlans,
+    FilterStep,
+    ForgetLink,
+    InstallFilter,
+    PinMac,
+    Police,
+    PortStep,
+    RateStep,
+    Redirect,
+    RemoveFilter,
+    SetPort,
+    SetRate,
+    SetStrict,
+    UnpinMac,
+)
+from vmnet.model.rate import Shape, shape_of
 from vmnet.model.step import (
     AddAltname,
     AddDevice,
@@ -21,6 +45,7 @@ from vmnet.model.step import (
     DeleteLink,
     DropAltname,
     DropTap,
+    Move,
     NetlinkStep,
     OpenQueues,
     PassFd,
@@ -39,13 +64,16 @@ from vmnet.model.step import (
     SetMtu,
     SetOwner,
     SetUp,
+    SetVlanFiltering,
     Step,
     UnplugDevice,
     UpdateDevice,
     Where,
 )
 from vmnet.model.vhost import Policy
+from vmnet.model.vlan import VidRange, Vlans
 from vmnet.plan.attach import Moment, plan_attach, plan_run
+from vmnet.plan.filter import wanted_entries
 
 MAC = "52:54:00:12:34:56"
 NOW = Moment("00c0ffee", 1000)
@@ -59,6 +87,9 @@ EVERY_STEP: tuple[Step, ...] = (
     DropTap(LINK, multi_queue=True),
     DeleteLink(LINK),
     CreateBridge("br0", "52:00:00:00:00:01"),
+    CreateBridge("br0", "52:00:00:00:00:01", vlan_filtering=True),
+    SetVlanFiltering(LINK),
+    SetVlanFiltering(LINK, on=False),
     SetAlias(LINK, "vmnet/1 vm=a"),
     SetMac(LINK, "fe:54:00:12:34:56"),
     SetMtu(LINK, 9000),
@@ -69,6 +100,26 @@ EVERY_STEP: tuple[Step, ...] = (
     SetMaster(LINK, None),
     SetUp(LINK),
     SetUp(LINK, up=False),
+    SetPort(LINK, (("guard", True), ("learning", False))),
+    AddVlans(LINK, VidRange(10, 10), untagged=True),
+    AddVlans(LINK, VidRange(20, 29)),
+    DropVlans(LINK, VidRange(1, 1)),
+    PinMac(LINK, MAC),
+    UnpinMac(LINK, MAC),
+    CreateIfb("vmi0"),
+    SetRate(LINK, Shape(1_250_000, 10_000, 100_000)),
+    DropRate(LINK),
+    AddIngress(LINK),
+    DropIngress(LINK),
+    Redirect(LINK, Ref("vmi0", 9)),
+    Police(LINK, Shape(1_250_000, 10_000, 100_000)),
+    InstallFilter(strict=False),
+    InstallFilter(strict=True),
+    ChangeFilter(LINK, (Entry("port"), Entry("mac", MAC)), (Entry("trunk"),)),
+    ForgetLink(7, (Entry("port"),)),
+    SetStrict("br0"),
+    SetStrict("br0", strict=False),
+    RemoveFilter(),
     SetMetadata("vm1", Where.LIVE, "<nics/>"),
     SetMetadata("vm1", Where.CONFIG, ""),
     PlugDevice("vm1", Where.LIVE, MAC, "<interface/>"),
@@ -143,10 +194,17 @@ def view(
     bridges: tuple[Link, ...] = (BR0, BR1),
     holders: Holders | None = None,
     mac_user: Link | None = None,
+    facts: PortFacts | None = None,
 ) -> NicView:
-    """Return what a planner would see."""
+    """Return what a planner would see; at the port of a TAP of vmnet's, what is wished."""
     by_index = {link.index: link for link in bridges}
     by_name = {link.name: link for link in bridges}
+    if facts is None and (tap is None or tap.tag is None or not tap.master):
+        facts = PortFacts()
+    elif facts is None and tap is not None:
+        facts = facts_of(as_tagged(wish, tap), by_index.get(tap.master))
+        if as_tagged(wish, tap).mac != wish.mac:
+            facts = replace(facts, fdb={})  # it is asked for the wished MAC
     return NicView(
         name=tap.name if tap else link_name(wish.vm, wish.nic),
         tap=tap,
@@ -155,7 +213,65 @@ def view(
         bridges=tuple(by_name),
         mac_user=mac_user,
         holders=holders or Holders(),
+        facts=facts if tap else None,
+        filter=filter_of(wish, facts or PortFacts(), tap),
     )
+
+
+def as_tagged(wish: Nic, tap: Link | None) -> Nic:
+    """Return the wish with the guest's MAC that a TAP's tag has."""
+    tag = tap.tag if tap else None
+    return replace(wish, mac=tag.mac) if tag else wish
+
+
+def links_only(moves: Iterable[Move]) -> tuple[Move, ...]:
+    """Return the moves but for what may pass there: `test_plan_passage` is about those."""
+    beside = FilterStep | RateStep | PortStep
+    return tuple(move for move in moves if not isinstance(move.do, beside))
+
+
+def facts_of(wish: Nic, bridge: Link | None = None) -> PortFacts:
+    """Return what the kernel shows of a port that is as wished."""
+    port = wish.port
+    pinned = port.guard and bool(wish.mac)
+    flags = {
+        "guard": port.guard,
+        "root_block": port.guard,
+        "learning": not pinned,
+        "flood": port.flood,
+        "neigh_suppress": port.neigh_suppress,
+        "isolated": port.isolated,
+        "locked": pinned,
+    }
+    vlans: list[VlanEntry] = []
+    if bridge is not None and bridge.vlan_filtering:
+        vlans = _vlan_entries(port.vlans or Vlans(bridge.default_pvid or None))
+    vids = {0, *(vid for entry in vlans for vid in entry.vids.vids)}
+    return PortFacts(
+        flags=flags,
+        vlans=tuple(vlans),
+        fdb=dict.fromkeys(vids, True) if pinned else {},
+        inflow=shape_of(port.rate_in) if port.rate_in else None,
+        outflow=Outflow(Way.SHAPED, shape_of(port.rate_out), 9) if port.rate_out else None,
+        filter=wanted_entries(port, wish.mac),
+    )
+
+
+def _vlan_entries(vlans: Vlans) -> list[VlanEntry]:
+    entries = [VlanEntry(each) for each in vlans.tagged]
+    if vlans.untagged:
+        only = VidRange(vlans.untagged, vlans.untagged)
+        entries.append(VlanEntry(only, pvid=True, untagged=True))
+    return entries
+
+
+def filter_of(wish: Nic, facts: PortFacts, tap: Link | None) -> Filter:
+    """Return vmnet's filter as one port's entries make it."""
+    if tap is None or not facts.filter:
+        return Filter(Table.ABSENT)
+    strict = frozenset({wish.bridge}) if wish.strict else frozenset()
+    entries = {tap.name: facts.filter}
+    return Filter(Table.OURS, entries, strict, strict_rules=wish.strict)
 
 
 def attached(wish: Nic, **changes: object) -> Link:
@@ -196,7 +312,9 @@ def _after(tap: Link | None, step: Step) -> Link | None:
         assert made.tun is not None
         return replace(made, tun=replace(made.tun, multi_queue=step.multi_queue))
     assert tap is not None
-    assert not isinstance(step, CreateBridge | PeerStep)
+    if isinstance(step, FilterStep | RateStep | PortStep):
+        return tap  # beside the link: tests/unit/test_plan_passage.py
+    assert not isinstance(step, CreateBridge | SetVlanFiltering | PeerStep)
     assert step.link.name == tap.name
     assert step.link.index in (0, tap.index)
     if isinstance(step, DropTap | DeleteLink):

@@ -10,7 +10,7 @@ Privilege: that of what is called.
 from __future__ import annotations
 
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -45,6 +45,7 @@ from vmnet.entry.options import (
     Wait,
     state,
 )
+from vmnet.entry.portoptions import port_options
 from vmnet.errors import VmnetError
 
 app = typer.Typer(
@@ -93,8 +94,10 @@ def _root(
 
 
 @app.command()
+@port_options
 def attach(
     vm: Vm,
+    port: Any,
     bridge: Bridge = None,
     network: Network = None,
     nic: NicNumber = 0,
@@ -129,6 +132,7 @@ def attach(
     \b
     Examples:
       vmnet attach vm1 --bridge br0 --vhost
+      vmnet attach vm1 --vlan 10 --address 10.0.0.5 --rate-out 100mbit
       qemu-system-x86_64 -m 1G disk.img $(vmnet attach vm1 --queues 2)
       vmnet attach vm1 --libvirt --network lan --vhost --queues 4
       vmnet attach vm1 --qmp /run/vm1.qmp --nic 1 --bridge br1
@@ -136,17 +140,18 @@ def attach(
     from vmnet.entry import verbs
     from vmnet.model.nic import Wish
 
-    state["json"] = json
     policy = verbs.policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
-    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, policy, model)
+    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, policy, model, port)
     how = verbs.How(options.config(), dry_run=dry_run, wait=wait, as_json=json)
     target = verbs.Target(libvirt, plain=plain, live=live, config=config, by=by, qmp=qmp)
     verbs.attach(wish, owner, target, how)
 
 
 @app.command()
+@port_options
 def plan(
     vm: Vm,
+    port: Any,
     bridge: Bridge = None,
     network: Network = None,
     nic: NicNumber = 0,
@@ -173,8 +178,7 @@ def plan(
     from vmnet.entry import verbs
     from vmnet.model.nic import Wish
 
-    state["json"] = json
-    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, None, model)
+    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, None, model, port)
     how = verbs.How(options.config(), dry_run=True, wait=0, as_json=json)
     target = verbs.Target(libvirt, plain=plain, live=live, config=config, by=by)
     verbs.attach(wish, owner, target, how)
@@ -243,8 +247,10 @@ def run(
     the command line has them), lowers privileges to --user, and becomes QEMU. The TAPs go when QEMU
     does, however it ends. Its exit status is passed on.
 
-    Keys of --nic: bridge, network, queues, mac, mtu, model, nic (its number), and vhost (on, off,
-    auto, require). Without --nic the VM gets one NIC on the default network.
+    Keys of --nic: bridge, network, queues, mac, mtu, model, nic (its number), vhost (on, off, auto,
+    require); and what may pass, as of attach: vlan, trunk, native, address, rate-in, rate-out,
+    guard, isolated, flood, neigh-suppress, dhcp-guard, ra-guard (on, off). In a list, + stands for
+    a comma. Without --nic the VM gets one NIC on the default network.
 
     \b
     Examples:

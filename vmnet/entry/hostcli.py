@@ -23,6 +23,14 @@ def bridge_create(
         str, typer.Argument(metavar="NAME", help="The bridge's name, at most 15 bytes.")
     ],
     mtu: BridgeMtu = None,
+    vlan_filtering: Annotated[
+        bool | None,
+        typer.Option(
+            "--vlan-filtering/--no-vlan-filtering",
+            help="Keep VLANs apart; left out, no, or as it is.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
     wait: Wait = WAIT,
@@ -32,12 +40,15 @@ def bridge_create(
     \b
     Examples:
       vmnet bridge create br0
+      vmnet bridge create br1 --vlan-filtering
     """
     from vmnet import service
     from vmnet.entry import say
 
     state["json"] = json
-    done = service.create_bridge(name, mtu=mtu, dry_run=dry_run, wait=wait)
+    done = service.create_bridge(
+        name, mtu=mtu, vlan_filtering=vlan_filtering, dry_run=dry_run, wait=wait
+    )
     say.bridge(name, done, "made", dry_run=dry_run, as_json=json)
 
 

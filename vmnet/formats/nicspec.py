@@ -13,6 +13,7 @@ from typing import Any
 from vmnet.errors import InvalidInput
 from vmnet.model.names import shorten
 from vmnet.model.nic import Wish
+from vmnet.model.port import PORT_KEYS, parse_port
 from vmnet.model.vhost import Policy
 
 _VHOST = {
@@ -39,6 +40,7 @@ _KEYS: dict[str, tuple[Callable[[str], Any], str]] = {
     "queues": (_number, "a number of queue pairs"),
     "nic": (_number, "the NIC's number"),
     "vhost": (_VHOST.__getitem__, "on, off, auto or require"),
+    **dict.fromkeys(PORT_KEYS, (str, "as attach takes it")),
 }
 
 
@@ -67,7 +69,8 @@ def parse_nic(text: str, vm: str, nic: int) -> Wish:
             fields[key] = parse(value)
         except (KeyError, ValueError):
             raise _bad(text, f"{key}={shorten(value)!r} is not {expected}") from None
-    return Wish(vm=vm, **fields)
+    texts = {key: fields.pop(key) for key in PORT_KEYS if key in fields}
+    return Wish(vm=vm, port=parse_port(texts), **fields)
 
 
 def _bad(text: str, why: str) -> InvalidInput:

@@ -15,8 +15,10 @@ import re
 import shlex
 from typing import assert_never
 
+from vmnet.formats.portshell import filter_lines, port_words, rate_words
 from vmnet.model.domain import NICS_KEY, NICS_URI
 from vmnet.model.monitor import command
+from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.step import (
     AddAltname,
     CreateBridge,
@@ -40,6 +42,7 @@ from vmnet.model.step import (
     SetMtu,
     SetOwner,
     SetUp,
+    SetVlanFiltering,
     Step,
     TunStep,
     UnplugDevice,
@@ -66,6 +69,8 @@ def step_lines(step: Step) -> list[str]:
     """Return one step as lines for sh."""
     if isinstance(step, NetlinkStep):
         return [shlex.join(words) for words in _netlink_words(step)]
+    if isinstance(step, FilterStep):
+        return filter_lines(step)
     if isinstance(step, MonitorStep):
         return [_monitor_line(step)]
     return [_domain_line(step)] if isinstance(step, DomainStep) else _tun_lines(step)
@@ -131,9 +136,17 @@ def _tun_lines(step: TunStep) -> list[str]:
 
 
 def _netlink_words(step: NetlinkStep) -> list[list[str]]:
+    if isinstance(step, PortStep):
+        return [port_words(step)]
+    if isinstance(step, RateStep):
+        return [rate_words(step)]
     if isinstance(step, CreateBridge):
         words = ["ip", "link", "add", "dev", step.name, "address", step.mac]
-        return [[*words, "type", "bridge", "stp_state", "0", "mcast_snooping", "0"]]
+        words += ["type", "bridge", "stp_state", "0", "mcast_snooping", "0"]
+        return [[*words, "vlan_filtering", "1"] if step.vlan_filtering else words]
+    if isinstance(step, SetVlanFiltering):
+        words = ["ip", "link", "set", "dev", step.link.name, "type", "bridge"]
+        return [[*words, "vlan_filtering", str(int(step.on))]]
     if isinstance(step, DeleteLink):
         return [["ip", "link", "delete", "dev", step.link.name]]
     if isinstance(step, AddAltname | DropAltname):

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Protocol, Self, assert_never, runtime_checkable
 
-from vmnet.errors import Busy, Conflict, Unsupported, VmnetError, of_errno
+from vmnet.errors import VmnetError, of_errno
 from vmnet.kernel import devices, ioctl, signals
 from vmnet.kernel.links import Netlink
+from vmnet.kernel.refusals import refusal, taken, tun_refusal
 from vmnet.kernel.rtnetlink import Refused
+from vmnet.model.portstep import CreateIfb, FilterStep
 from vmnet.model.step import (
-    AddAltname,
     CreateBridge,
     CreateTap,
     DomainStep,
@@ -36,7 +37,6 @@ from vmnet.model.step import (
     Persist,
     Plan,
     Ref,
-    SetMaster,
     SetOwner,
     Step,
     TunStep,
@@ -172,7 +172,10 @@ class Apply:
             return
         if not isinstance(first, NetlinkStep):
             try:
-                self._step(first)
+                if isinstance(first, FilterStep):
+                    self._filter(first)
+                else:
+                    self._step(first)
             except Refused as error:  # looking, before the step
                 raise of_errno(describe(first), error.errno or 0, error.said) from error
             done.extend(group)
@@ -182,9 +185,9 @@ class Apply:
             self._netlink.send(steps, cache(self._index))
         except Refused as error:
             done.extend(m for place, m in enumerate(group) if place not in error.failed)
-            raise _refusal(steps[error.position], error) from error
+            raise refusal(steps[error.position], error) from error
         done.extend(group)
-        if isinstance(first, CreateBridge) and not self._note_made(first):
+        if isinstance(first, CreateBridge | CreateIfb) and not self._note_made(first):
             done.pop()  # it is gone, and what has its name now is not ours to undo
             raise of_errno(describe(first), errno.ENODEV)
 
@@ -199,13 +202,21 @@ class Apply:
         else:
             peer.do(step)
 
-    def _note_made(self, step: CreateBridge) -> bool:
+    def _filter(self, step: FilterStep) -> None:
+        from vmnet.kernel import nft  # noqa: PLC0415 - ctypes, only for those that have a guard
+
+        nft.apply(step, self._index)
+
+    def _note_made(self, step: CreateBridge | CreateIfb) -> bool:
         """Remember which link was made: another could take its name before the next step."""
         try:
             now = self._netlink.link(step.name)
         except Refused as error:
             raise of_errno(describe(step), error.errno or 0, error.said) from error
-        if now is None or now.kind != "bridge" or now.mac != step.mac:
+        bridge = isinstance(step, CreateBridge)
+        if now is None or now.kind != ("bridge" if bridge else "ifb"):
+            return False
+        if isinstance(step, CreateBridge) and now.mac != step.mac:
             return False
         self._made[step.name] = now.index
         return True
@@ -258,7 +269,7 @@ class Apply:
             ioctl.tun_set_iff(fd, link.name, flags)
         except OSError as error:
             os.close(fd)
-            raise _tun_refusal(what, link.name, error.errno or 0, exclusive=exclusive) from error
+            raise tun_refusal(what, link.name, error.errno or 0, exclusive=exclusive) from error
         try:
             there = not link.index or self._is_still(link)
         except Refused:
@@ -321,18 +332,18 @@ class Apply:
         now = self._netlink.link(link.name)
         mine = len(self._fds[link.name])
         if now is not None and now.tun is not None and now.tun.queues > mine:
-            raise _taken(step, link.name)
+            raise taken(step, link.name)
 
 
 def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:
     """Yield runs of rtnetlink steps together, other steps one by one.
 
-    A new bridge stands alone: the steps after it need its index, and must not happen to a bridge
+    A new bridge or ifb stands alone: the steps after it need its index, and must not happen to one
     that somebody else made first.
     """
     run: list[Move] = []
     for move in moves:
-        if isinstance(move.do, NetlinkStep) and not isinstance(move.do, CreateBridge):
+        if isinstance(move.do, NetlinkStep) and not isinstance(move.do, CreateBridge | CreateIfb):
             run.append(move)
             continue
         if run:
@@ -341,57 +352,3 @@ def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:
         yield [move]
     if run:
         yield run
-
-
-def _taken(step: Step, name: str) -> Busy:
-    return Busy(
-        f"cannot {describe(step)}: a process has it open (EBUSY)",
-        code="tap-held",
-        remedy=f"`vmnet who {name}` shows which; stop it first",
-    )
-
-
-def _tun_refusal(step: Step, name: str, number: int, *, exclusive: bool) -> VmnetError:
-    doing = describe(step)
-    if number == errno.EBUSY and exclusive:
-        return Conflict(
-            f"cannot {doing}: a link of that name appeared meanwhile (EBUSY)",
-            code="tap-foreign",
-            remedy=f"`vmnet who {name}` shows whose it is; try again",
-        )
-    if number == errno.EBUSY:
-        return _taken(step, name)
-    if number == errno.ENOTTY:
-        return Unsupported(
-            f"cannot {doing}: {ioctl.TUN_NODE} is some other device (ENOTTY)",
-            code="no-tun",
-            remedy=f"`ls -l {ioctl.TUN_NODE}` is to show char 10:200: make it anew with mknod",
-        )
-    if number == errno.EINVAL:
-        return Conflict(
-            f"cannot {doing}: the link of that name is no TAP, or was made for another number of "
-            "queues (EINVAL)",
-            code="queues-fixed",
-            remedy=f"`ip -d link show {name}` shows what it is",
-        )
-    return of_errno(doing, number)
-
-
-def _refusal(step: NetlinkStep, error: Refused) -> VmnetError:
-    number = error.errno or 0
-    if isinstance(step, SetMaster) and number == errno.EINVAL:
-        # do_set_master() in net/core/rtnetlink.c: so it answers an index that is not there.
-        number = errno.ENODEV
-    if isinstance(step, AddAltname) and number == errno.EEXIST:
-        return Conflict(
-            f"cannot {describe(step)}: another link has it (EEXIST)",
-            code="mac-used" if step.altname.startswith("vmnet-mac-") else "altname-used",
-            remedy=f"`ip link show {step.altname}` shows which link",
-        )
-    if isinstance(step, CreateBridge) and number == errno.EEXIST:
-        return Conflict(
-            f"cannot {describe(step)}: a link has that for its name or other name (EEXIST)",
-            code="bridge-foreign",
-            remedy=f"`ip link show {step.name}` shows which link; choose another name",
-        )
-    return of_errno(describe(step), number, error.said)

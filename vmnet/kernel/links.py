@@ -29,8 +29,10 @@ from vmnet.kernel.codecs import (
     text_of,
 )
 from vmnet.kernel.messages import link_message, to_message
+from vmnet.kernel.portmessages import FLAGS
 from vmnet.kernel.rtnetlink import Channel
 from vmnet.model.host import Link, TunFacts
+from vmnet.model.portstep import UnpinMac
 from vmnet.model.step import NetlinkStep, QuietIpv6, Ref
 
 # linux/rtnetlink.h, linux/if.h
@@ -132,12 +134,13 @@ class Netlink(Channel):
                 got no answer, for then each may have been carried out.
         """
         # A link without an IPv6 side (ipv6.disable=1, or an MTU below 1280) is silent as it is.
-        no_ipv6 = {
-            place: errno.EAFNOSUPPORT
+        # An entry of a MAC may have gone with a VLAN.
+        tolerated = {
+            place: errno.EAFNOSUPPORT if isinstance(step, QuietIpv6) else errno.ENOENT
             for place, step in enumerate(steps)
-            if isinstance(step, QuietIpv6)
+            if isinstance(step, QuietIpv6 | UnpinMac)
         }
-        self.exchange([encoded(to_message(step, index_of)) for step in steps], no_ipv6)
+        self.exchange([encoded(to_message(step, index_of)) for step in steps], tolerated)
 
     def create_veth(self, name: str, peer: str) -> None:
         """Make a pair of links, each the other end of one cable.
@@ -184,7 +187,24 @@ def _to_link(message: Any) -> Link:
         alias=text_of(get("IFLA_IFALIAS")),
         altnames=tuple(map(text_of, names.get_attrs("IFLA_ALT_IFNAME"))) if names else (),
         tun=_to_tun(info.get_attr("IFLA_INFO_DATA")) if kind == "tun" else None,
+        port=_to_port(info) if kind == "tun" and get("IFLA_MASTER") else {},
+        vlan_filtering=bool(_of_bridge(kind, info, "IFLA_BR_VLAN_FILTERING")),
+        default_pvid=_of_bridge(kind, info, "IFLA_BR_VLAN_DEFAULT_PVID") or 0,
     )
+
+
+def _of_bridge(kind: str, info: Any, attribute: str) -> Any:
+    data = info.get_attr("IFLA_INFO_DATA") if kind == "bridge" else None
+    return None if data is None else data.get_attr(attribute)
+
+
+def _to_port(info: Any) -> dict[str, bool]:
+    data = info.get_attr("IFLA_INFO_SLAVE_DATA")
+    if info.get_attr("IFLA_INFO_SLAVE_KIND") != "bridge" or data is None:
+        return {}
+    get = getter(data)
+    values = {name: get(attribute) for name, attribute in FLAGS.items()}
+    return {name: bool(value) for name, value in values.items() if value is not None}
 
 
 def _to_tun(data: Any) -> TunFacts:

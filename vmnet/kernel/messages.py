@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, assert_never
 
 from vmnet.kernel.codecs import ACK, APPEND, CREATE, EXCL, REQUEST, head, ifinfmsg
+from vmnet.kernel.portmessages import port_message, rate_message
+from vmnet.model.portstep import PortStep, RateStep
 from vmnet.model.step import (
     AddAltname,
     CreateBridge,
@@ -24,6 +26,7 @@ from vmnet.model.step import (
     SetMaster,
     SetMtu,
     SetUp,
+    SetVlanFiltering,
 )
 
 # linux/rtnetlink.h, linux/if.h
@@ -37,18 +40,25 @@ _BRIDGE = [("IFLA_BR_STP_STATE", 0), ("IFLA_BR_MCAST_SNOOPING", 0)]
 
 def to_message(step: NetlinkStep, index_of: Callable[[Ref], int]) -> Any:
     """Return the rtnetlink message of a step."""
+    if isinstance(step, PortStep):
+        return port_message(step, index_of)
+    if isinstance(step, RateStep):
+        return rate_message(step, index_of)
     match step:
-        case CreateBridge(name, mac):
-            info = [
-                ("IFLA_INFO_KIND", "bridge"),
-                ("IFLA_INFO_DATA", {"attrs": _BRIDGE}),
-            ]
+        case CreateBridge(name, mac, vlan_filtering):
+            data = [*_BRIDGE, *(_filtering(on=True) if vlan_filtering else [])]
+            info = [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", {"attrs": data})]
             attrs = [
                 ("IFLA_IFNAME", name),
                 ("IFLA_ADDRESS", mac),
                 ("IFLA_LINKINFO", {"attrs": info}),
             ]
             return link_message(_NEWLINK, REQUEST | ACK | EXCL | CREATE, attrs)
+        case SetVlanFiltering(link, on):
+            data = _filtering(on=on)
+            info = [("IFLA_INFO_KIND", "bridge"), ("IFLA_INFO_DATA", {"attrs": data})]
+            attrs = [("IFLA_LINKINFO", {"attrs": info})]
+            return link_message(_NEWLINK, REQUEST | ACK, attrs, index_of(link))
         case DeleteLink(link):
             return link_message(_DELLINK, REQUEST | ACK, [], index_of(link))
         case AddAltname(link, altname):
@@ -87,6 +97,10 @@ def _set_attrs(
             return [("IFLA_AF_SPEC", {"attrs": [("AF_INET6", mode)]})]
         case _:
             assert_never(step)
+
+
+def _filtering(*, on: bool) -> list[tuple[str, Any]]:
+    return [("IFLA_BR_VLAN_FILTERING", int(on))]
 
 
 def _altname(altname: str) -> list[tuple[str, Any]]:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from vmnet.errors import NotFound
+from vmnet.errors import NotFound, NotPermitted, Unsupported
 from vmnet.kernel.host import boot_id, machine_id
 from vmnet.kernel.links import Netlink
+from vmnet.kernel.ports import port_facts, vlans
 from vmnet.model.host import BridgeView, Holders, Link, NicView
 from vmnet.model.mac import derive
-from vmnet.model.names import mac_alt_name
+from vmnet.model.names import ifb_name, mac_alt_name
 from vmnet.model.nic import Nic
+from vmnet.model.portfacts import Filter, PortFacts, Table, VlanEntry
 
 
 def nic_view(
@@ -41,6 +43,7 @@ def nic_view(
     mac_user = None
     if others and nic.mac:
         mac_user = netlink.link_by_altname(mac_alt_name(nic.mac))
+    filtered = look_at_filter(needed=nic.port.guard)
     return NicView(
         name=name,
         tap=tap,
@@ -49,7 +52,49 @@ def nic_view(
         bridges=there,
         mac_user=mac_user,
         holders=holders_of(tap) if holders else Holders(),
+        facts=None if tap is None else facts_of(netlink, tap, master, nic.mac, filtered),
+        filter=filtered,
+        ifb=netlink.link(ifb_name(nic.vm, nic.nic)),
+        others=_other_vlans(netlink, bridge) if bridge and nic.port.vlans else {},
+        uplinks=_uplinks(netlink, nic, bridge),
     )
+
+
+def look_at_filter(*, needed: bool) -> Filter:
+    """Return what vmnet's filter holds; `UNKNOWN` where this process may not look.
+
+    Raises:
+        Unsupported: it is needed, and there is no libnftables.
+    """
+    from vmnet.kernel import nft  # noqa: PLC0415 - ctypes, for those that have to do with a NIC
+
+    try:
+        return nft.look()
+    except NotPermitted:
+        return Filter(Table.UNKNOWN)
+    except Unsupported:
+        if needed:
+            raise
+        return Filter(Table.UNKNOWN)
+
+
+def facts_of(
+    netlink: Netlink, link: Link, bridge: Link | None, mac: str, filtered: Filter
+) -> PortFacts:
+    """Return what may pass at a link's port now."""
+    return port_facts(netlink, link, bridge, mac, filtered.of(link.name))
+
+
+def _other_vlans(netlink: Netlink, bridge: Link) -> dict[str, tuple[VlanEntry, ...]]:
+    if not bridge.vlan_filtering:
+        return {}
+    ports = [port for port in netlink.ports(bridge.index) if port.tun is None]
+    return {link.name: vlans(netlink, link.index) for link in (*ports, bridge)}
+
+
+def _uplinks(netlink: Netlink, nic: Nic, bridge: Link | None) -> tuple[Link, ...]:
+    found = (netlink.link(name) for name in nic.trusted) if nic.strict else iter(())
+    return tuple(link for link in found if link and bridge and link.master == bridge.index)
 
 
 def with_holders(view: NicView) -> NicView:

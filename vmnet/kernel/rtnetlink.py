@@ -139,6 +139,29 @@ class Channel:
                     return None
                 raise refused
 
+    def ask(self, message: bytes) -> list[bytes]:
+        """Send a question that may have no answer, and return what came before its acknowledgement.
+
+        Args:
+            message: encoded, with NLM_F_ACK, and NLM_F_ECHO where the answer is a notification.
+
+        Raises:
+            Refused: the kernel would not tell.
+        """
+        self._send(self._numbered(message))
+        found: list[bytes] = []
+        while True:
+            for kind, flags, sequence, raw in self._receive():
+                if sequence != self._sequence:
+                    continue
+                if kind != _NLMSG_ERROR:
+                    found.append(raw)
+                    continue
+                refused = _refusal(raw, flags)
+                if refused.errno:
+                    raise refused
+                return found
+
     def dump(self, message: bytes) -> list[bytes]:
         """Send a question that has many answers, and return them; nothing disturbed them.
 

@@ -7,8 +7,10 @@ Privilege: none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from vmnet.model.portfacts import Filter, PortFacts, Table, VlanEntry
 from vmnet.model.tag import Tag, parse_tag
 
 
@@ -52,6 +54,9 @@ class Link:
         alias: the text of `ip link set alias`.
         altnames: its other names.
         tun: set for kind `tun`.
+        port: flags of a bridge's port, by `ip`'s names; those that this kernel knows.
+        vlan_filtering: it is a bridge that keeps VLANs apart.
+        default_pvid: the VLAN in which a new port of it begins; 0 for none.
     """
 
     index: int
@@ -66,6 +71,9 @@ class Link:
     alias: str
     altnames: tuple[str, ...]
     tun: TunFacts | None
+    port: Mapping[str, bool] = field(default_factory=dict)
+    vlan_filtering: bool = False
+    default_pvid: int = 0
 
     @property
     def tag(self) -> Tag | None:
@@ -154,6 +162,12 @@ class NicView:
         bridges: names of the bridges there are, for the message when `bridge` is None.
         mac_user: another link that carries the wished guest MAC, or None.
         holders: who has the TAP open.
+        facts: what may pass at the TAP's port now; None if there is no TAP.
+        filter: what vmnet's filter has.
+        ifb: the link that has the name of the NIC's ifb, or None.
+        others: VLAN tables of the bridge's ports that are no TAPs, and of the bridge itself, by
+            name; only where VLANs are wished.
+        uplinks: ports of the bridge that a strict network trusts.
     """
 
     name: str
@@ -163,6 +177,11 @@ class NicView:
     bridges: tuple[str, ...]
     mac_user: Link | None
     holders: Holders
+    facts: PortFacts | None = None
+    filter: Filter = Filter(Table.ABSENT)  # noqa: RUF009 - frozen, all the way down
+    ifb: Link | None = None
+    others: Mapping[str, tuple[VlanEntry, ...]] = field(default_factory=dict)
+    uplinks: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ ALT_NAME_MAX = 127
 #: What every TAP made by vmnet begins with. Not one of libvirt's (vnet, vif, macvtap, macvlan)
 #: nor of systemd's (vt-, ns-, ve-, vb-), which would be renamed, dropped or given addresses.
 PREFIX = "vmn"
+#: What every ifb made by vmnet begins with.
+IFB_PREFIX = "vmi"
 #: How many NICs a VM may have here; two digits fit the name.
 NIC_MAX = 99
 #: What a VM's name may take inside the link's tag (`vmnet.model.tag`), so that the longest fits.
-VM_IN_TAG_MAX = 96
+VM_IN_TAG_MAX = 76
 
 _HASH_CHARS = 9
 _LINK_NAME_OF_OURS = re.compile(rf"{PREFIX}[a-z2-7]{{{_HASH_CHARS}}}-\d{{1,2}}", re.ASCII)
@@ -108,6 +110,11 @@ def link_name(vm: str, nic: int) -> str:
         number, digit = divmod(number, 32)
         chars.append(_BASE32[digit])
     return f"{PREFIX}{''.join(chars)}-{nic}"
+
+
+def ifb_name(vm: str, nic: int) -> str:
+    """Return the name of the ifb through which this NIC's frames go where they are shaped."""
+    return IFB_PREFIX + link_name(vm, nic).removeprefix(PREFIX)
 
 
 def is_made_name(name: str) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from vmnet.errors import InvalidInput
 from vmnet.model.mac import parse_guest_mac
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, device_id, netdev_id
+from vmnet.model.port import USUAL, Port, PortAsk, settle_port
 from vmnet.model.vhost import Policy, is_virtio
 
 #: linux/if_tun.h MAX_TAP_QUEUES.
@@ -40,6 +41,7 @@ class Wish:
         queues: queue pairs, 1 to 256.
         vhost: who is to move the packets.
         model: QEMU's device model.
+        port: what may pass at its port, and how fast.
     """
 
     vm: str
@@ -51,6 +53,7 @@ class Wish:
     queues: int | None = None
     vhost: Policy | None = None
     model: str = DEFAULT_MODEL
+    port: PortAsk = PortAsk()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class Nic:
         bridge: the bridge's name.
         mtu: in bytes, or None for the bridge's own.
         owner: the uid that may open a kept TAP (QEMU's); None if the TAP dies with its process.
+        port: what may pass at its port, and how fast.
+        strict: only known ports of its bridge may send.
+        trusted: names of the bridge's other ports that may, then.
+        police: drop what is too much from the guest; the kernel cannot shape it.
     """
 
     vm: str
@@ -73,6 +80,10 @@ class Nic:
     vhost: Policy
     model: str
     owner: int | None
+    port: Port = USUAL
+    strict: bool = False
+    trusted: tuple[str, ...] = ()
+    police: bool = False
 
 
 def device_properties(nic: Nic, mtu: int) -> dict[str, str | int | bool]:
@@ -115,6 +126,7 @@ def check_wish(wish: Wish) -> Wish:
     check_model(wish.model)
     check_mtu(wish.mtu)
     check_queues(wish.queues, wish.model)
+    settle_port(USUAL, wish.port)
     mac = None if wish.mac is None else parse_guest_mac(wish.mac)
     return Wish(
         vm=wish.vm,
@@ -126,6 +138,7 @@ def check_wish(wish: Wish) -> Wish:
         queues=wish.queues,
         vhost=wish.vhost,
         model=wish.model,
+        port=wish.port,
     )
 
 

@@ -12,22 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vmnet.model.portstep import FilterStep, PortStep, RateStep
+from vmnet.model.ref import Ref as Ref  # noqa: PLC0414 - steps and their link from one place
+
 #: linux/ipv6.h IPV6_MIN_MTU: with less a link has no IPv6 at all.
 IPV6_MIN_MTU = 1280
-
-
-@dataclass(frozen=True)
-class Ref:
-    """Which link a step is about.
-
-    Attributes:
-        name: its name.
-        index: its index as observed; 0 for a link that this very plan makes. With it a step
-            cannot hit another link that got the name meanwhile.
-    """
-
-    name: str
-    index: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,10 +73,23 @@ class DeleteLink:
 
 @dataclass(frozen=True)
 class CreateBridge:
-    """Make a bridge that did not exist: an address of its own, STP and snooping off."""
+    """Make a bridge that did not exist: an address of its own, STP and snooping off.
+
+    Attributes:
+        vlan_filtering: it keeps VLANs apart.
+    """
 
     name: str
     mac: str
+    vlan_filtering: bool = False
+
+
+@dataclass(frozen=True)
+class SetVlanFiltering:
+    """Let a bridge keep VLANs apart, or not."""
+
+    link: Ref
+    on: bool = True
 
 
 @dataclass(frozen=True)
@@ -280,6 +282,7 @@ TunStep = CreateTap | OpenQueues | SetOwner | Persist | DropTap
 NetlinkStep = (
     DeleteLink
     | CreateBridge
+    | SetVlanFiltering
     | SetAlias
     | SetMac
     | SetMtu
@@ -288,8 +291,10 @@ NetlinkStep = (
     | DropAltname
     | SetMaster
     | SetUp
+    | PortStep
+    | RateStep
 )
-Step = TunStep | NetlinkStep | PeerStep
+Step = TunStep | NetlinkStep | FilterStep | PeerStep
 
 
 @dataclass(frozen=True)

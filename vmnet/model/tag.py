@@ -23,6 +23,7 @@ from vmnet.model.nic import QUEUES_MAX
 
 _VERSION = "vmnet/1"
 _DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_DIGEST = re.compile(r"[0-9a-f]{8}", re.ASCII)
 _COUNT_MAX = 2**63 - 1
 
 
@@ -70,6 +71,8 @@ class Tag:
         queues: queue pairs asked for.
         bridge: where vmnet plugged it; empty if it did not.
         idle: when it was last known to be unused.
+        port: stands for what may pass there (`vmnet.model.port.port_digest`); empty for the usual.
+        arriving: its guest may still be running on another host.
     """
 
     vm: str
@@ -81,6 +84,8 @@ class Tag:
     queues: int = 1
     bridge: str = ""
     idle: IdleMark | None = None
+    port: str = ""
+    arriving: bool = False
 
     @property
     def vm_name(self) -> str:
@@ -113,6 +118,10 @@ def format_tag(tag: Tag) -> str:
         fields.append(f"q={tag.queues}")
     if tag.bridge:
         fields.append(f"br={encode(tag.bridge, 60)}")
+    if tag.port:
+        fields.append(f"pol={tag.port}")
+    if tag.arriving:
+        fields.append("arr=1")
     if tag.idle is not None:
         fields.append(f"idle={tag.idle.since}.{tag.idle.carrier_ups}")
     return " ".join(fields)
@@ -138,6 +147,8 @@ def parse_tag(alias: str) -> Tag | None:
             queues=_number(fields.get("q", "1"), 1, QUEUES_MAX),
             bridge=decode(fields.get("br", "")),
             idle=_idle(fields.get("idle", "")),
+            port=_digest(fields.get("pol", "")),
+            arriving=bool(_number(fields.get("arr", "0"), 0, 1)),
         )
     except (KeyError, ValueError):
         return None
@@ -151,6 +162,12 @@ def _number(text: str, low: int, high: int) -> int:
     if not low <= number <= high:
         raise ValueError(text)
     return number
+
+
+def _digest(text: str) -> str:
+    if text and not _DIGEST.fullmatch(text):
+        raise ValueError(text)
+    return text
 
 
 def _mac(text: str) -> str:

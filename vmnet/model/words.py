@@ -9,6 +9,29 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from vmnet.model.portstep import (
+    AddIngress,
+    AddVlans,
+    ChangeFilter,
+    CreateIfb,
+    DropIngress,
+    DropRate,
+    DropVlans,
+    FilterStep,
+    ForgetLink,
+    InstallFilter,
+    PinMac,
+    Police,
+    PortStep,
+    RateStep,
+    Redirect,
+    RemoveFilter,
+    SetPort,
+    SetRate,
+    SetStrict,
+    UnpinMac,
+)
+from vmnet.model.rate import Shape, rate_text
 from vmnet.model.step import (
     AddAltname,
     AddDevice,
@@ -35,6 +58,7 @@ from vmnet.model.step import (
     SetMtu,
     SetOwner,
     SetUp,
+    SetVlanFiltering,
     Step,
     TunStep,
     UnplugDevice,
@@ -50,8 +74,16 @@ def describe(step: Step) -> str:
         return _describe_domain(step)
     if isinstance(step, MonitorStep):
         return _describe_monitor(step)
+    if isinstance(step, PortStep):
+        return _describe_port(step)
+    if isinstance(step, RateStep):
+        return _describe_rate(step)
+    if isinstance(step, FilterStep):
+        return _describe_filter(step)
     if isinstance(step, CreateBridge):
-        return f"make bridge {step.name!r}"
+        return f"make bridge {step.name!r}{', filtering VLANs' if step.vlan_filtering else ''}"
+    if isinstance(step, SetVlanFiltering):
+        return f"set VLAN filtering {'on' if step.on else 'off'} on bridge {step.link.name!r}"
     return _describe_setting(step)
 
 
@@ -138,5 +170,69 @@ def _describe_setting(  # noqa: C901 - one case for each kind of step
             return f"put link {name} into bridge {master.name!r}"
         case SetUp(_, up):
             return f"bring link {name} {'up' if up else 'down'}"
+        case _:
+            assert_never(step)
+
+
+def _describe_port(step: PortStep) -> str:
+    name = repr(step.link.name)
+    match step:
+        case SetPort(_, flags):
+            words = ", ".join(f"{flag} {'on' if on else 'off'}" for flag, on in flags)
+            return f"set {words} on port {name}"
+        case AddVlans(_, vids, untagged):
+            return f"add port {name} to VLAN {vids}{' untagged' if untagged else ''}"
+        case DropVlans(_, vids):
+            return f"take port {name} out of VLAN {vids}"
+        case PinMac(_, mac):
+            return f"keep {mac} at port {name} for good"
+        case UnpinMac(_, mac):
+            return f"take the entry of {mac} from port {name}"
+        case _:
+            assert_never(step)
+
+
+def _describe_rate(step: RateStep) -> str:
+    match step:
+        case CreateIfb(name):
+            return f"make ifb {name!r}"
+        case SetRate(link, shape):
+            return f"set the rate of what {link.name!r} sends to {_rate(shape)}"
+        case DropRate(link):
+            return f"take the rate from what {link.name!r} sends"
+        case AddIngress(link):
+            return f"open what {link.name!r} receives to filters"
+        case DropIngress(link):
+            return f"take the filters from what {link.name!r} receives"
+        case Redirect(link, to):
+            return f"pass what {link.name!r} receives through {to.name!r}"
+        case Police(link, shape):
+            return f"keep what {link.name!r} receives to {_rate(shape)}, dropping the rest"
+        case _:
+            assert_never(step)
+
+
+def _rate(shape: Shape) -> str:
+    return f"{rate_text(shape.rate * 8)}/s"
+
+
+def _describe_filter(step: FilterStep) -> str:
+    match step:
+        case InstallFilter(strict):
+            with_strict = ", with the rules for strict bridges" if strict else ""
+            return f"make the filter, nft table 'bridge vmnet'{with_strict}"
+        case ChangeFilter(link, add, drop):
+            counts = f"{len(add)} in, {len(drop)} out"
+            return f"change the filter's entries of {link.name!r} ({counts})"
+        case ForgetLink(index):
+            return f"take the entries of link '{index}', which is gone, from the filter"
+        case SetStrict(bridge, strict):
+            return (
+                f"keep bridge {bridge!r} to known ports"
+                if strict
+                else f"open bridge {bridge!r} to all ports"
+            )
+        case RemoveFilter():
+            return "remove the filter, nft table 'bridge vmnet'"
         case _:
             assert_never(step)

@@ -15,6 +15,8 @@ from vmnet.model.host import Holders, Link, NicView, TunFacts
 from vmnet.model.mac import tap_mac
 from vmnet.model.names import alt_name, mac_alt_name, typed
 from vmnet.model.nic import Nic
+from vmnet.model.port import port_digest
+from vmnet.model.portstep import PinMac, UnpinMac
 from vmnet.model.step import (
     IPV6_MIN_MTU,
     AddAltname,
@@ -34,6 +36,8 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag
+from vmnet.plan.passage import plan_passage
+from vmnet.plan.port import vlan_notes
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
 
 
@@ -61,27 +65,48 @@ def adjust(
         ours: whoever has the TAP open is the plan that was just carried out.
     """
     tag, tun = _check_changeable(nic, tap, life)
-    stays = _life_after(tag, life)
-    wished = replace(tag, mac=nic.mac, queues=nic.queues, bridge=bridge.name, life=stays)
+    wished = _wished_tag(nic, tag, view, life)
+    stays = wished.life
     refuse = _Refusing(tap, view.holders, held=not ours and is_held(tap, view.holders))
     if stays is not Life.PROCESS and (tag.life is Life.PROCESS or not (tun.persist or live)):
         refuse.if_held("keep it: it goes when that process ends")
+    link = Ref(tap.name, tap.index)
+    passage = plan_passage(nic, wished, view, link, bridge)
     moves = [
+        *passage.guard,
+        *passage.rates,
         *_move_owner(nic, tap, tun, refuse),
         *_move_master(tap, tag, view, bridge, None if live else refuse),
         *_move_link(nic, tap, tag, bridge, refuse),
+        *passage.port,
     ]
-    link = Ref(tap.name, tap.index)
     if wished != tag:
         moves.append(Move(SetAlias(link, format_tag(wished)), SetAlias(link, tap.alias)))
     if not tap.up:
         moves.append(Move(SetUp(link), SetUp(link, up=False)))
     if ours and stays is not Life.PROCESS and not tun.persist:
         moves.append(Move(Persist(link)))
-    notes = bridge_notes(nic, bridge)
+    notes = bridge_notes(nic, bridge, view)
     if nic.mtu is None and refuse.held and tap.mtu != bridge.mtu:
         notes += (_mtu_stays(tap, bridge),)
     return Plan(tuple(moves), notes)
+
+
+def _wished_tag(nic: Nic, tag: Tag, view: NicView, life: Life) -> Tag:
+    return replace(
+        tag,
+        mac=nic.mac,
+        queues=nic.queues,
+        bridge=nic.bridge,
+        life=_life_after(tag, life),
+        port=port_digest(nic.port),
+        arriving=still_arriving(tag, view),
+    )
+
+
+def still_arriving(tag: Tag, view: NicView) -> bool:
+    """Say whether a guest that was to come from another host has not been heard of here yet."""
+    return tag.arriving and not (view.facts is not None and view.facts.fdb)
 
 
 def _check_changeable(nic: Nic, tap: Link, life: Life) -> tuple[Tag, TunFacts]:
@@ -207,6 +232,8 @@ def _move_link(nic: Nic, tap: Link, tag: Tag, bridge: Link, refuse: _Refusing) -
         refuse.if_held(f"change the guest's MAC to {nic.mac}")
     if tap.mac != tap_mac(nic.mac):
         moves.append(Move(SetMac(link, tap_mac(nic.mac)), SetMac(link, tap.mac)))
+    if tag.mac not in ("", nic.mac) and tap.master == bridge.index and nic.port.guard:
+        moves.append(Move(UnpinMac(link, tag.mac), PinMac(link, tag.mac)))
     old, new = mac_alt_name(tag.mac), mac_alt_name(nic.mac)
     if old != new and old in tap.altnames:
         moves.append(Move(DropAltname(link, old), AddAltname(link, old)))
@@ -227,9 +254,9 @@ def _move_owner(nic: Nic, tap: Link, tun: TunFacts, refuse: _Refusing) -> list[M
     return [Move(SetOwner(link, nic.owner, tun.multi_queue), undo)]
 
 
-def bridge_notes(nic: Nic, bridge: Link) -> tuple[str, ...]:
+def bridge_notes(nic: Nic, bridge: Link, view: NicView) -> tuple[str, ...]:
     """Return what the user should know about the bridge that was chosen."""
-    notes = []
+    notes = [*vlan_notes(nic.port, bridge, view.others)]
     if not bridge.up:
         notes.append(
             f"bridge {bridge.name!r} is down: nothing passes until `ip link set {bridge.name} up`"

@@ -13,6 +13,7 @@ and persistence after that: until then the TAP dies with this process, whatever 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from vmnet.errors import Conflict, InvalidInput, NotFound
@@ -20,6 +21,8 @@ from vmnet.model.host import Link, NicView
 from vmnet.model.mac import tap_mac
 from vmnet.model.names import alt_name, mac_alt_name
 from vmnet.model.nic import Nic
+from vmnet.model.port import port_digest
+from vmnet.model.portstep import CreateIfb
 from vmnet.model.step import (
     IPV6_MIN_MTU,
     AddAltname,
@@ -42,6 +45,7 @@ from vmnet.model.step import (
 )
 from vmnet.model.tag import IdleMark, Life, Own, Tag, format_tag, vm_in_tag
 from vmnet.plan.adjust import adjust, bridge_notes, guarded
+from vmnet.plan.passage import plan_passage
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
 
 
@@ -52,10 +56,12 @@ class Moment:
     Attributes:
         generation: eight hexadecimal digits for a link made now.
         boottime: CLOCK_BOOTTIME, in seconds.
+        arriving: a guest is about to come from another host, where it still runs.
     """
 
     generation: str
     boottime: int
+    arriving: bool = False
 
 
 def plan_attach(
@@ -80,7 +86,7 @@ def plan_attach(
     check_mtu_fits(nic, bridge)
     check_mac_free(nic, view)
     if view.tap is None:
-        return Plan(_create(nic, view.name, bridge, now, life), bridge_notes(nic, bridge))
+        return Plan(_create(nic, view, bridge, now, life), bridge_notes(nic, bridge, view))
     plan = adjust(nic, view, view.tap, bridge, life, live=live)
     return plan if live else guarded(nic, view.tap, plan)
 
@@ -98,9 +104,9 @@ def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
     check_mac_free(nic, view)
     multi = nic.queues > 1
     if view.tap is None:
-        moves = _create(nic, view.name, bridge, now, Life.PROCESS)
+        moves = _create(nic, view, bridge, now, Life.PROCESS)
         opened = OpenQueues(Ref(view.name), nic.queues, multi)
-        return Plan((*moves, Move(opened)) if multi else moves, bridge_notes(nic, bridge))
+        return Plan((*moves, Move(opened)) if multi else moves, bridge_notes(nic, bridge, view))
     adjusted = adjust(nic, view, view.tap, bridge, Life.PROCESS)
     if is_held(view.tap, view.holders):
         raise held(view.tap, view.holders, "start a second QEMU on it")
@@ -128,11 +134,11 @@ def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
     if not tap.is_tap:
         raise not_a_tap(tap)
     if tap.tag is not None:
-        return _adjust_managed(tap, bridge, view.master)
+        return _adjust_managed(nic, view, tap, tap.tag, bridge)
     _check_made_by_qemu(tap)
     if view.master is not None and view.master.index != bridge.index:
         raise stolen(tap, view.master, bridge.name)
-    return Plan(_manage(nic, tap, bridge, now), bridge_notes(nic, bridge))
+    return Plan(_manage(nic, view, tap, bridge, now), bridge_notes(nic, bridge, view))
 
 
 def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
@@ -209,13 +215,16 @@ def _new_tag(nic: Nic, now: Moment, own: Own, life: Life) -> Tag:
         queues=nic.queues,
         bridge=nic.bridge,
         idle=IdleMark(now.boottime, 0) if kept else None,
+        port=port_digest(nic.port),
+        arriving=now.arriving,
     )
 
 
-def _create(nic: Nic, name: str, bridge: Link, now: Moment, life: Life) -> tuple[Move, ...]:
+def _create(nic: Nic, view: NicView, bridge: Link, now: Moment, life: Life) -> tuple[Move, ...]:
     multi = nic.queues > 1
-    link = Ref(name)
+    link = Ref(view.name)
     tag = _new_tag(nic, now, Own.MADE, life)
+    passage = plan_passage(nic, tag, view, link, bridge)
     building = format_tag(replace(tag, life=Life.BUILDING))
     # Undoing the first step takes the TAP away, and all the others with it.
     steps: list[Step] = []
@@ -229,13 +238,24 @@ def _create(nic: Nic, name: str, bridge: Link, now: Moment, life: Life) -> tuple
         AddAltname(link, alt_name(nic.vm, nic.nic)),
         AddAltname(link, mac_alt_name(nic.mac)),
         SetMaster(link, Ref(bridge.name, bridge.index)),
-        SetAlias(link, format_tag(tag)),
-        SetUp(link),
     ]
+    last: list[Step] = [SetAlias(link, format_tag(tag)), SetUp(link)]
     if life is not Life.PROCESS:
-        steps.append(Persist(link))
-    first = Move(CreateTap(name, multi), DropTap(link, multi))
-    return (first, *(Move(step) for step in steps))
+        last.append(Persist(link))
+    return (
+        Move(CreateTap(view.name, multi), DropTap(link, multi)),
+        *map(Move, steps),
+        *_gone_with_the_tap(passage.port),
+        *passage.guard,
+        *_gone_with_the_tap(passage.rates),
+        *map(Move, last),
+    )
+
+
+def _gone_with_the_tap(moves: Iterable[Move]) -> Iterator[Move]:
+    """Leave out what need not be taken back where the TAP goes: all but an ifb."""
+    for move in moves:
+        yield move if isinstance(move.do, CreateIfb) else Move(move.do)
 
 
 def _check_made_by_qemu(tap: Link) -> None:
@@ -254,12 +274,15 @@ def _check_made_by_qemu(tap: Link) -> None:
     )
 
 
-def _manage(nic: Nic, tap: Link, bridge: Link, now: Moment) -> tuple[Move, ...]:
+def _manage(nic: Nic, view: NicView, tap: Link, bridge: Link, now: Moment) -> tuple[Move, ...]:
     link = Ref(tap.name, tap.index)
-    tag = replace(_new_tag(replace(nic, mac=""), now, Own.MANAGED, Life.PROCESS), queues=1)
+    tag = replace(_new_tag(nic, now, Own.MANAGED, Life.PROCESS), queues=1)
     alt = alt_name(nic.vm, nic.nic)
     mtu = nic.mtu or bridge.mtu
+    passage = plan_passage(nic, tag, view, link, bridge)
     moves = [
+        *passage.guard,
+        *passage.rates,
         Move(SetAlias(link, format_tag(tag)), SetAlias(link, tap.alias)),
         Move(QuietIpv6(link)),  # silence is not taken back
         Move(SetMac(link, tap_mac(tap.mac)), SetMac(link, tap.mac)),
@@ -269,20 +292,24 @@ def _manage(nic: Nic, tap: Link, bridge: Link, now: Moment) -> tuple[Move, ...]:
         moves.append(Move(AddAltname(link, alt), DropAltname(link, alt)))
     if tap.master != bridge.index:
         moves.append(Move(SetMaster(link, Ref(bridge.name, bridge.index)), SetMaster(link, None)))
+    moves += passage.port
     if tap.mtu < IPV6_MIN_MTU:
         moves.append(Move(QuietIpv6(link)))
     moves.append(Move(SetUp(link), None if tap.up else SetUp(link, up=False)))
     return tuple(moves)
 
 
-def _adjust_managed(tap: Link, bridge: Link, master: Link | None) -> Plan:
-    """Plug a TAP that vmnet already knows back in, and bring it up; nothing else is off."""
+def _adjust_managed(nic: Nic, view: NicView, tap: Link, tag: Tag, bridge: Link) -> Plan:
+    """Plug a TAP that vmnet already knows back in, and bring it up."""
     link = Ref(tap.name, tap.index)
-    moves = []
+    master = view.master
+    passage = plan_passage(nic, tag, view, link, bridge)
+    moves = [*passage.guard, *passage.rates]
     if master is None:
         moves.append(Move(SetMaster(link, Ref(bridge.name, bridge.index)), SetMaster(link, None)))
     elif master.index != bridge.index:
         raise stolen(tap, master, bridge.name)
+    moves += passage.port
     if not tap.up:
         moves.append(Move(SetUp(link), SetUp(link, up=False)))
     return Plan(tuple(moves))

@@ -24,6 +24,7 @@ from vmnet.model.step import (
     SetAlias,
     SetMtu,
     SetUp,
+    SetVlanFiltering,
     Step,
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag
@@ -51,8 +52,22 @@ def is_ours(link: Link) -> bool:
     return link.kind == "bridge" and tag is not None and tag.own is Own.MADE and not tag.vm
 
 
-def plan_bridge_create(name: str, view: BridgeView, *, mtu: int | None, generation: str) -> Plan:
+def plan_bridge_create(
+    name: str,
+    view: BridgeView,
+    *,
+    mtu: int | None,
+    generation: str,
+    vlan_filtering: bool | None = None,
+) -> Plan:
     """Return the steps that make a bridge: own address, STP off, no IPv6 of its own, up.
+
+    Args:
+        name: its name.
+        view: the host.
+        mtu: in bytes; None leaves it.
+        generation: eight hexadecimal digits for a bridge made now.
+        vlan_filtering: keep VLANs apart; None leaves it.
 
     Raises:
         Conflict: a link of that name is there and is not vmnet's bridge.
@@ -60,7 +75,8 @@ def plan_bridge_create(name: str, view: BridgeView, *, mtu: int | None, generati
     link = view.link
     moves: list[Move] = []
     if link is None:
-        moves.append(Move(CreateBridge(name, view.mac), DeleteLink(Ref(name))))
+        made = CreateBridge(name, view.mac, bool(vlan_filtering))
+        moves.append(Move(made, DeleteLink(Ref(name))))
     elif not is_ours(link) and not is_leftover(view):
         what = "bridge" if link.kind == "bridge" else f"link of kind {link.kind or 'hardware'}"
         raise Conflict(
@@ -69,6 +85,9 @@ def plan_bridge_create(name: str, view: BridgeView, *, mtu: int | None, generati
             remedy="use it as it is with --bridge, or choose another name",
         )
     ref = Ref(name, link.index if link else 0)
+    if link is not None and vlan_filtering not in (None, link.vlan_filtering):
+        on = bool(vlan_filtering)
+        moves.append(Move(SetVlanFiltering(ref, on), SetVlanFiltering(ref, not on)))
     moves += [Move(step, _undo(step, link)) for step in _missing(ref, link, mtu, generation)]
     return Plan(tuple(moves))
 

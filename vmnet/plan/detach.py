@@ -9,6 +9,8 @@ Privilege: none.
 from __future__ import annotations
 
 from vmnet.model.host import Holders, Link
+from vmnet.model.portfacts import Entry
+from vmnet.model.portstep import ChangeFilter
 from vmnet.model.step import (
     DeleteLink,
     DropAltname,
@@ -60,10 +62,18 @@ def _opened(link: Link) -> OpenQueues:
     return OpenQueues(Ref(link.name, link.index), 1, multi_queue)
 
 
-def plan_unmanage(link: Link, tag: Tag) -> Plan:
-    """Return the steps that let go of a TAP somebody else made: it stays, untagged."""
+def plan_unmanage(link: Link, tag: Tag, entries: frozenset[Entry] = frozenset()) -> Plan:
+    """Return the steps that let go of a TAP somebody else made: it stays, untagged.
+
+    Args:
+        link: the TAP.
+        tag: its tag.
+        entries: what vmnet's filter has about it.
+    """
     ref = Ref(link.name, link.index)
     steps: list[Step] = []
+    if entries:
+        steps.append(ChangeFilter(ref, (), tuple(sorted(entries))))
     if link.master:
         steps.append(SetMaster(ref, None))
     # The tag may hold less of a long name than the other name does.

@@ -29,6 +29,7 @@ from vmnet.model.names import (
 )
 from vmnet.model.network import Network
 from vmnet.model.nic import Nic, check_model, check_mtu, check_queues
+from vmnet.model.port import port_digest
 from vmnet.model.step import (
     AddAltname,
     DropAltname,
@@ -44,7 +45,9 @@ from vmnet.model.step import (
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag, vm_in_tag
 from vmnet.model.vhost import Finding, Policy, Reason
+from vmnet.plan.adjust import still_arriving
 from vmnet.plan.attach import Moment, check_bridge, check_mac_free, check_mtu_fits, plan_attach
+from vmnet.plan.passage import plan_passage
 from vmnet.plan.refusals import held, is_held, not_a_tap
 
 #: Interface types whose TAP libvirt makes and puts into a Linux bridge.
@@ -313,8 +316,10 @@ def plan_adopt(nic: Nic, view: NicView, now: Moment) -> Plan:
         raise not_a_tap(tap)
     tag = _adoptable(nic, tap)
     wished = _managed_tag(nic, tag, now)
-    moves = []
     link = Ref(tap.name, tap.index)
+    wished = replace(wished, arriving=still_arriving(wished, view))
+    passage = plan_passage(nic, wished, view, link, bridge)
+    moves = [*passage.guard, *passage.rates]
     if tag != wished:
         moves.append(Move(SetAlias(link, format_tag(wished)), SetAlias(link, tap.alias)))
     if tag is None:
@@ -330,6 +335,7 @@ def plan_adopt(nic: Nic, view: NicView, now: Moment) -> Plan:
         old = Ref(view.master.name, view.master.index) if view.master else None
         target = Ref(bridge.name, bridge.index)
         moves.append(Move(SetMaster(link, target), SetMaster(link, old)))
+    moves += passage.port
     if not tap.up:
         moves.append(Move(SetUp(link), SetUp(link, up=False)))
     return Plan(tuple(moves))
@@ -365,6 +371,8 @@ def _managed_tag(nic: Nic, tag: Tag | None, now: Moment) -> Tag:
         mac=nic.mac,
         queues=nic.queues,
         bridge=nic.bridge,
+        port=port_digest(nic.port),
+        arriving=tag.arriving if tag else now.arriving,
     )
 
 

@@ -9,8 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
-from vmnet.errors import Busy, SeveralErrors, VerificationError, VmnetError, of_errno
+from vmnet.errors import (
+    Busy,
+    SeveralErrors,
+    Unsupported,
+    VerificationError,
+    VmnetError,
+    of_errno,
+)
 from vmnet.kernel import host, signals
 from vmnet.kernel.apply import Apply
 from vmnet.kernel.links import Netlink
@@ -19,12 +27,15 @@ from vmnet.kernel.observe import with_holders
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.host import Link, NicView
 from vmnet.model.names import decode
+from vmnet.model.nic import Nic
 from vmnet.model.step import Plan
 from vmnet.model.tag import Tag, vm_in_tag
 from vmnet.model.words import describe
 from vmnet.plan.attach import Moment
 
 _OUR_TAG = b"vmnet/1 "
+#: Guards what NICs have outside their TAPs: the filter's sets, and ifbs.
+FILTER_LOCK = "filter"
 
 
 @contextmanager
@@ -92,12 +103,44 @@ def tagged(netlink: Netlink, vm: str | None = None) -> Iterator[tuple[Link, Tag]
 
     An alias is anybody's to write: on a link of another kind it means nothing.
     """
-    want = _OUR_TAG if vm is None else f"vm={vm_in_tag(vm)} ".encode()
-    found = [(link, link.tag) for link in netlink.links(want)]
-    ours = [(link, tag) for link, tag in found if tag is not None and link.is_tap]
-    if vm is not None:
-        ours = [(link, tag) for link, tag in ours if tag.vm == vm_in_tag(vm)]
+    ours = [(link, tag) for link, tag in marked(netlink, vm) if link.is_tap]
     return iter(sorted(ours, key=lambda pair: (pair[1].vm, pair[1].nic, pair[0].name)))
+
+
+def marked(netlink: Netlink, vm: str | None = None) -> Iterator[tuple[Link, Tag]]:
+    """Return all links that carry vmnet's tag, of one VM or of all."""
+    want = _OUR_TAG if vm is None else f"vm={vm_in_tag(vm)} ".encode()
+    for link in netlink.links(want):
+        tag = link.tag
+        if tag is not None and (vm is None or tag.vm == vm_in_tag(vm)):
+            yield link, tag
+
+
+@contextmanager
+def placed(bridge: str, *, wait: float, dry_run: bool) -> Iterator[None]:
+    """Hold what a change of a NIC needs beside its VM's lock: the bridge's, then the filter's."""
+    with (
+        locked_for(f"bridge:{bridge}", wait=wait, dry_run=dry_run),
+        locked_for(FILTER_LOCK, wait=wait, dry_run=dry_run),
+    ):
+        yield
+
+
+def policed(nic: Nic, work: Callable[[Nic], Plan]) -> tuple[Nic, Plan]:
+    """Do something for a NIC; where the kernel has no ifb, again without.
+
+    Returns:
+        The NIC as it was done, and what was done, with a note if a rate is held another way.
+    """
+    try:
+        return nic, work(nic)
+    except Unsupported as error:
+        if error.code != "no-ifb" or nic.police:
+            raise
+        nic = replace(nic, police=True)
+        plan = work(nic)
+        note = "this kernel cannot shape what the guest sends (no ifb): what is too much is dropped"
+        return nic, Plan(plan.moves, (*plan.notes, note))
 
 
 def complain(left: Plan, what: str) -> None:

@@ -7,6 +7,9 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from vmnet.kernel import host
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
@@ -19,13 +22,19 @@ from vmnet.service.base import carry_out, changing, complain
 
 
 def create_bridge(
-    name: str, *, mtu: int | None = None, dry_run: bool = False, wait: float = WAIT_SECONDS
+    name: str,
+    *,
+    mtu: int | None = None,
+    vlan_filtering: bool | None = None,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
 ) -> Plan:
     """Make a bridge with an address of its own, STP off, silent in IPv6, up.
 
     Args:
         name: at most 15 bytes.
         mtu: in bytes; None for the kernel's default.
+        vlan_filtering: keep VLANs apart; None for no, or as it is.
         dry_run: plan only.
         wait: how long to wait for the lock, in seconds.
 
@@ -36,15 +45,16 @@ def create_bridge(
     check_mtu(mtu)
     with changing(f"bridge:{name}", wait=wait, dry_run=dry_run) as netlink:
         view = bridge_view(netlink, name)
-        plan = plan_bridge_create(name, view, mtu=mtu, generation=host.new_generation())
+        make = partial(plan_bridge_create, name, mtu=mtu, vlan_filtering=vlan_filtering)
+        plan = make(view, generation=host.new_generation())
         if not dry_run:
-            carry_out(netlink, plan, lambda: _verify(netlink, name, mtu))
+            carry_out(netlink, plan, lambda: _verify(netlink, name, make))
     return plan
 
 
-def _verify(netlink: Netlink, name: str, mtu: int | None) -> None:
+def _verify(netlink: Netlink, name: str, make: Callable[..., Plan]) -> None:
     """Look again: nothing may be left to do."""
-    left = plan_bridge_create(name, bridge_view(netlink, name), mtu=mtu, generation="")
+    left = make(bridge_view(netlink, name), generation="")
     complain(left, f"bridge {name!r}")
 
 

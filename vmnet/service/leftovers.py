@@ -7,7 +7,8 @@ Privilege: CAP_NET_ADMIN in the network namespace; root, to see who holds what.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from vmnet.errors import Busy, VmnetError
@@ -17,11 +18,14 @@ from vmnet.kernel.locks import remove_leftovers
 from vmnet.kernel.observe import bridge_view, holders_of, holders_of_all
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.host import Holders, Link
-from vmnet.model.step import Plan
+from vmnet.model.portstep import SetStrict
+from vmnet.model.step import DeleteLink, Plan
 from vmnet.model.tag import Tag
+from vmnet.model.words import describe
 from vmnet.plan.bridge import is_leftover, plan_bridge_delete
 from vmnet.plan.gc import Fate, judge
 from vmnet.service.base import carry_out, locked_for, of_refusal, opened, tagged
+from vmnet.service.outside import clear
 
 
 def collect(
@@ -44,25 +48,46 @@ def collect(
         search = cache(lambda: holders_of_all([link.name for link, _ in found]))
         for link, tag in found:
             signals.check()
-            try:
+            with _going_on(errors):
                 fates.append(_collect_one(netlink, link, tag, idle, search, dry_run=dry_run))
-            except Refused as error:
-                errors.append(of_refusal(error))
-            except VmnetError as error:
-                errors.append(error)
         # A bridge whose making was cut short has no tag and is not yet up; others need no look.
         for name in [b.name for b in netlink.bridges() if not (b.alias or b.up)]:
-            try:
+            with _going_on(errors):
                 fates += _collect_bridge(netlink, name, dry_run=dry_run)
-            except Busy:
-                continue  # somebody works on it, so it is no leftover
-            except Refused as error:
-                errors.append(of_refusal(error))
-            except VmnetError as error:
-                errors.append(error)
+        gone = frozenset(fate.link for fate in fates if fate.action == "remove")
+        with _going_on(errors):
+            fates += _left(clear(netlink, gone=gone, dry_run=dry_run, wait=0))
     if not dry_run:
         remove_leftovers()
     return fates, errors
+
+
+@contextmanager
+def _going_on(errors: list[VmnetError]) -> Iterator[None]:
+    """Note a failure and go on; what somebody works on is no leftover."""
+    try:
+        yield
+    except Busy:
+        return
+    except Refused as error:
+        errors.append(of_refusal(error))
+    except VmnetError as error:
+        errors.append(error)
+
+
+def _left(plan: Plan) -> list[Fate]:
+    """Return what was left of TAPs that are gone, an entry a thing."""
+    fates = []
+    for move in plan.moves:
+        what = "filter"
+        match move.do:
+            case DeleteLink(link):
+                what = link.name
+            case SetStrict(bridge):
+                what = bridge
+        why = f"its TAP is gone: {describe(move.do)}"
+        fates.append(Fate(what, "", 0, "remove", why, Plan((move,))))
+    return fates
 
 
 def _collect_one(

@@ -19,11 +19,11 @@ from vmnet.kernel.apply import Apply
 from vmnet.kernel.child import stand_by
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
-from vmnet.kernel.observe import holders_of, nic_view
+from vmnet.kernel.observe import holders_of, look_at_filter, nic_view
 from vmnet.model.host import Link
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, link_name
 from vmnet.model.nic import Nic, Wish, check_wish
-from vmnet.model.step import Move, NetlinkStep, Plan, SetMtu
+from vmnet.model.step import DeleteLink, Move, NetlinkStep, Plan, SetMtu
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Policy, Verdict, decide
 from vmnet.plan.attach import plan_attach, plan_left, plan_manage, plan_run
@@ -32,13 +32,15 @@ from vmnet.service.base import (
     carry_out,
     changing,
     complain,
-    locked_for,
     moment,
+    placed,
     planned,
+    policed,
     raise_all,
     tagged,
     vm_lock,
 )
+from vmnet.service.outside import clear
 from vmnet.service.resolve import judge_vhost, open_vhost, owner_of, resolve
 
 
@@ -152,18 +154,23 @@ def attach(
         there = netlink.link(name)
         nic = resolve(wish, config, netlink, there, owner_of(owner, there))
         verdict = judge_vhost(nic)
-        with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
+        with placed(nic.bridge, wait=wait, dry_run=dry_run), Apply(netlink) as work:
             view = nic_view(netlink, name, nic, holders=False)
-            plan = planned(view, lambda view: plan_attach(nic, view, moment()))
+
+            def change(nic: Nic) -> Plan:
+                plan = planned(view, lambda view: plan_attach(nic, view, moment()))
+                if not dry_run:
+                    as_is = replace(nic, mtu=_mtu_of(plan, view.tap))
+                    work.run(plan, lambda: verify(netlink, name, as_is, Life.KEPT))
+                return plan
+
+            nic, plan = policed(nic, change)
             mtu = _mtu_of(plan, view.tap)
             args = qemu.by_name(nic, name, mtu, vhost=verdict.vhost)
             done = Attached(nic, name, mtu, plan, verdict, args)
-            with Apply(netlink) as work:
-                if not dry_run:
-                    work.run(plan, lambda: verify(netlink, name, replace(nic, mtu=mtu), Life.KEPT))
-                if tell is not None:
-                    with work.all_or_nothing():
-                        tell(done)
+            if tell is not None:
+                with work.all_or_nothing():
+                    tell(done)
     return done
 
 
@@ -222,13 +229,20 @@ def _prepare_one(
     nic = resolve(wish, config, netlink, netlink.link(name), None)
     vhost_fds, verdict = open_vhost(nic)
     launch.fds += vhost_fds
-    with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
+    with placed(nic.bridge, wait=wait, dry_run=dry_run):
         view = nic_view(netlink, name, nic, holders=False)
-        plan = planned(view, lambda view: plan_run(nic, view, moment()))
+
+        def change(nic: Nic) -> Plan:
+            plan = planned(view, lambda view: plan_run(nic, view, moment()))
+            if not dry_run:
+                as_is = replace(nic, mtu=_mtu_of(plan, view.tap))
+                work.run(plan, lambda: verify(netlink, name, as_is, Life.PROCESS))
+            return plan
+
+        nic, plan = policed(nic, change)
         mtu = _mtu_of(plan, view.tap)
         args = None
         if not dry_run:
-            work.run(plan, lambda: verify(netlink, name, replace(nic, mtu=mtu), Life.PROCESS))
             tap_fds = work.take(name)
             launch.fds += tap_fds
             args = qemu.by_fds(nic, mtu, tap_fds, vhost_fds)
@@ -271,8 +285,27 @@ def detach(
                 done.append(Detached(link.name, tag.vm_name, tag.nic, plan))
             except VmnetError as error:
                 errors.append(error)
+        gone = frozenset(each.link for each in done)
+        try:
+            left = clear(netlink, vm, gone=gone, dry_run=dry_run, wait=wait)
+        except VmnetError as error:
+            errors.append(error)
+        else:
+            done = _with_left(done, left, vm)
     raise_all(errors)
     return done
+
+
+def _with_left(done: list[Detached], left: Plan, vm: str) -> list[Detached]:
+    """Add what was taken away besides to the last TAP that was."""
+    if not left.moves:
+        return done
+    if not done:  # its TAP went with its process
+        names = [m.do.link.name for m in left.moves if isinstance(m.do, DeleteLink)]
+        return [Detached(name, vm, 0, left) for name in names[:1]]
+    last = done[-1]
+    plan = Plan((*last.plan.moves, *left.moves), last.plan.notes)
+    return [*done[:-1], replace(last, plan=plan)]
 
 
 def _detach_one(netlink: Netlink, link: Link, *, force: bool, dry_run: bool) -> Plan:
@@ -295,7 +328,8 @@ def plug(
 ) -> Attached:
     """Plug in a TAP that a QEMU has made and holds: its `script=`.
 
-    A TAP that `attach` made stays as it is.
+    A TAP that `attach` made stays as it is. QEMU does not tell its guest's MAC: without one in the
+    wish the guard is the bridge's alone.
 
     Raises:
         VmnetError: nothing was changed; QEMU should not start.
@@ -303,6 +337,7 @@ def plug(
     check_link_name(tap, "tap")
     config = config or Config()
     wish = check_wish(wish)
+    guest_mac = wish.mac
     with changing(vm_lock(wish.vm), wait=wait, dry_run=False) as netlink:
         there = netlink.link(tap)
         tag = there.tag if there is not None else None
@@ -312,10 +347,16 @@ def plug(
             # The guest's MAC is QEMU's affair: none is derived for it.
             wish = replace(wish, mac=there.mac)
         nic = resolve(wish, config, netlink, there if tag else None, None)
-        with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=False):
+        nic = replace(nic, mac=guest_mac or "")
+        with placed(nic.bridge, wait=wait, dry_run=False):
             view = nic_view(netlink, tap, nic, holders=False)
-            plan = plan_manage(nic, view, moment())
-            carry_out(netlink, plan)
+
+            def change(nic: Nic) -> Plan:
+                plan = plan_manage(nic, view, moment())
+                carry_out(netlink, plan)
+                return plan
+
+            nic, plan = policed(nic, change)
     verdict = decide(Policy.OFF, nic.model, None)
     return Attached(nic, tap, _mtu_of(plan, view.tap), plan, verdict, None)
 
@@ -331,8 +372,9 @@ def unplug(tap: str, *, wait: float = WAIT_SECONDS) -> Plan:
         tag = link.tag if link is not None else None
         if link is None or tag is None or tag.own is not Own.MANAGED:
             return Plan()
-        plan = plan_unmanage(link, tag)
+        plan = plan_unmanage(link, tag, look_at_filter(needed=False).of(link.name))
         carry_out(netlink, plan)
+        clear(netlink, tag.vm_name, gone=frozenset({tap}), wait=wait)
         return plan
 
 

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 
-from vmnet.errors import NotFound
+from vmnet.errors import Conflict, NotFound
 from vmnet.formats.config import Config
 from vmnet.kernel import devices, host
 from vmnet.kernel.links import Netlink
+from vmnet.kernel.observe import facts_of, look_at_filter
 from vmnet.model.host import Link
 from vmnet.model.mac import derive
 from vmnet.model.nic import Nic, Wish, check_queues
+from vmnet.model.port import USUAL, Port, port_digest, settle_port
 from vmnet.model.vhost import Policy, Reason, Verdict, decide, needs_look
+from vmnet.plan.port import port_of
 
 #: The bridge that serves when nothing else is said and it is there.
 FALLBACK_BRIDGE = "br0"
@@ -39,6 +42,7 @@ def resolve(
     kept = there if tag is not None and network is None else None
     queues = wish.queues or (network.queues if network else None) or (tag.queues if tag else 1)
     check_queues(queues, wish.model)
+    port = network.port if network else _kept_port(netlink, wish, there)
     return Nic(
         vm=wish.vm,
         nic=wish.nic,
@@ -49,6 +53,33 @@ def resolve(
         vhost=wish.vhost or (network.vhost if network else Policy.AUTO),
         model=wish.model,
         owner=owner,
+        port=settle_port(port, wish.port),
+        strict=network.strict if network else False,
+        trusted=network.uplinks if network else (),
+    )
+
+
+def _kept_port(netlink: Netlink, wish: Wish, there: Link | None) -> Port:
+    """Return what may pass at a NIC's port as it is: a TAP that left its bridge has lost it.
+
+    Raises:
+        Conflict: so it is, and nothing is asked for in its place.
+    """
+    tag = there.tag if there is not None else None
+    if there is None or tag is None or not tag.port:
+        return USUAL
+    bridge = netlink.link_by_index(there.master) if there.master else None
+    facts = facts_of(netlink, there, bridge, tag.mac, look_at_filter(needed=False))
+    port = port_of(facts, bridge, tag.mac)
+    if port_digest(port) == tag.port:
+        return port
+    if not wish.port.empty:
+        return USUAL
+    raise Conflict(
+        f"what may pass at tap {there.name!r} is not what it was set to: it left its bridge, or "
+        "somebody changed it",
+        code="port-lost",
+        remedy="give its options again (--vlan, --address, --rate-in, ...), or --network NAME",
     )
 
 

@@ -1,0 +1,188 @@
+"""nftables, through libnftables. The one file that calls it.
+
+Job: give it commands, tell what it refused in the kernel's words.
+Leaves to others: the commands (`vmnet.model.nft`).
+Privilege: CAP_NET_ADMIN in the network namespace, to look as well.
+
+By ctypes: the library's own Python binding is not on the package index, and is these few calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+from collections.abc import Callable
+from functools import cache
+from typing import assert_never
+
+from vmnet.errors import Conflict, NotFound, NotPermitted, Unsupported, VmnetError, of_errno
+from vmnet.model.nft import (
+    change_text,
+    install_text,
+    list_text,
+    parse_listing,
+    remove_text,
+    strict_text,
+)
+from vmnet.model.portfacts import Filter, Table
+from vmnet.model.portstep import (
+    ChangeFilter,
+    FilterStep,
+    ForgetLink,
+    InstallFilter,
+    RemoveFilter,
+    SetStrict,
+)
+from vmnet.model.ref import Ref
+from vmnet.model.words import describe
+
+_LIBRARY = "libnftables.so.1"
+#: nftables/libnftables.h NFT_CTX_OUTPUT_JSON: both ways; text that is no JSON is nft's language.
+_JSON = 1 << 4
+#: What libnftables is asked to do here was there in Debian 12's 1.0.6; `typeof` came with 0.9.4.
+_CODES = {number: os.strerror(number) for number in errno.errorcode}
+
+
+def run(doing: str, text: str) -> str:
+    """Run commands, all or none of them; return what they print.
+
+    Args:
+        doing: what this is for, as the rest of `cannot ...`.
+        text: in nft's language, or its JSON.
+
+    Raises:
+        Unsupported: there is no libnftables, or this kernel lacks what the commands want.
+        NotPermitted: this process may not.
+        VmnetError: anything else that was refused.
+    """
+    library = _library()
+    # One context holds a cache of the links' names: each call has its own.
+    context = library.nft_ctx_new(0)
+    if not context:
+        raise of_errno(doing, errno.ENOMEM)
+    try:
+        library.nft_ctx_output_set_flags(context, _JSON)
+        library.nft_ctx_buffer_output(context)
+        library.nft_ctx_buffer_error(context)
+        status = library.nft_run_cmd_from_buffer(context, text.encode())
+        said = library.nft_ctx_get_error_buffer(context) or b""
+        if status:
+            raise _refusal(doing, said.decode("utf-8", "replace"))
+        return (library.nft_ctx_get_output_buffer(context) or b"").decode("utf-8", "replace")
+    finally:
+        library.nft_ctx_free(context)
+
+
+def look() -> Filter:
+    """Return what vmnet's filter table holds.
+
+    Raises:
+        VmnetError: libnftables would not tell.
+    """
+    try:
+        return parse_listing(run("look at vmnet's filter", list_text()))
+    except NotFound:
+        return Filter(Table.ABSENT)
+
+
+def apply(step: FilterStep, index_of: Callable[[Ref], int]) -> None:
+    """Carry out one step.
+
+    Raises:
+        VmnetError: it was refused, and nothing of it is done.
+    """
+    match step:
+        case InstallFilter(strict):
+            run(describe(step), install_text(strict=strict))
+        case ChangeFilter(link, add, drop):
+            name = _living(step, index_of(link))
+            run(describe(step), change_text(name, add, drop))
+        case ForgetLink(index, entries):
+            if name_of(index) == str(index):
+                run(describe(step), change_text(str(index), (), entries))
+        case SetStrict(bridge, strict):
+            run(describe(step), strict_text(bridge, strict=strict))
+        case RemoveFilter():
+            run(describe(step), remove_text())
+        case _:
+            assert_never(step)
+
+
+def _living(step: FilterStep, index: int) -> str:
+    """Return the name of a link that is there; nft would take a name of digits for an index."""
+    name = name_of(index)
+    if not name.isdigit():
+        return name
+    if name == str(index):
+        raise of_errno(describe(step), errno.ENODEV)
+    raise Conflict(
+        f"cannot {describe(step)}: nft takes a name of digits alone for an index",
+        code="bad-link-name",
+        remedy="name the TAP otherwise",
+    )
+
+
+def name_of(index: int) -> str:
+    """Return the name of a link; its index, in digits, if there is none."""
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return str(index)
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(_LIBRARY)
+    except OSError as error:
+        raise Unsupported(
+            f"{_LIBRARY} is not on this host, and the guard of guests' ports wants it",
+            code="nft-missing",
+            remedy="`apt-get install libnftables1`; or do without the guard: --no-guard",
+        ) from error
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    calls = {
+        "nft_ctx_new": (pointer, [ctypes.c_uint32]),
+        "nft_ctx_free": (None, [pointer]),
+        "nft_ctx_output_set_flags": (None, [pointer, ctypes.c_uint]),
+        "nft_ctx_buffer_output": (ctypes.c_int, [pointer]),
+        "nft_ctx_buffer_error": (ctypes.c_int, [pointer]),
+        "nft_ctx_get_output_buffer": (text, [pointer]),
+        "nft_ctx_get_error_buffer": (text, [pointer]),
+        "nft_run_cmd_from_buffer": (ctypes.c_int, [pointer, text]),
+    }
+    for name, (result, arguments) in calls.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+def _refusal(doing: str, said: str) -> VmnetError:
+    """Return a typed error: libnftables answers in words, the kernel's by strerror(3)."""
+    first = next((line.strip() for line in said.splitlines() if line.strip()), "no reason given")
+    # `internal:0:0-0: Error: Could not process rule: No such file or directory`
+    why = first.partition("Error: ")[2] or first
+    number = next((n for n, words in _CODES.items() if why.endswith(words)), 0)
+    if number in (errno.EPERM, errno.EACCES):
+        return NotPermitted(
+            f"cannot {doing}: {why}",
+            code="not-permitted",
+            remedy="run it as root, or with CAP_NET_ADMIN",
+        )
+    if number in (errno.EOPNOTSUPP, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT):
+        return Unsupported(
+            f"cannot {doing}: this kernel lacks what it wants ({why})",
+            code="nft-kernel",
+            remedy="`modprobe nf_tables` and see CONFIG_NF_TABLES_BRIDGE; or --no-guard",
+        )
+    if number:
+        return of_errno(doing, number, why)
+    if "syntax error" in why or "unexpected" in why or "datatype mismatch" in why:
+        return Unsupported(
+            f"cannot {doing}: this libnftables is too old for the rules ({why})",
+            code="nft-old",
+            remedy="vmnet wants nftables 1.0.2 or newer: `nft --version`; or --no-guard",
+        )
+    return VmnetError(f"cannot {doing}: {why}", code="nft", remedy="`nft list ruleset` may tell")

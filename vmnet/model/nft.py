@@ -1,0 +1,225 @@
+"""vmnet's filter: the rules, in nft's own language, and what goes in and out as libnftables' JSON.
+
+Job: the text of table `bridge vmnet`; steps as commands; a listing as values.
+Leaves to others: running them (`vmnet.kernel.nft`), which entries a port has (`vmnet.plan.port`).
+Privilege: none.
+
+Why so: a frame from a guest is looked at in the bridge family's prerouting hook. A netdev hook on
+the TAP would not see a frame that tc redirects for shaping. The rules are the same for one guest
+and for a thousand; what differs stands in sets, and each of these is keyed by the link's index,
+which the kernel does not give to another link: what a dead TAP has left can never match the next
+one of its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vmnet.errors import VmnetError
+from vmnet.model.portfacts import Entry, Filter, Table
+
+FAMILY, TABLE = "bridge", "vmnet"
+_WHERE = f"{FAMILY} {TABLE}"
+_ROW = {"family": FAMILY, "table": TABLE}
+#: IEEE 802.1Q, table 8-1: what no bridge forwards (spanning tree, LACP, 802.1X, LLDP).
+_CONTROL = "ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00"
+_DROP = "counter drop"
+_ARP = "meta protocol arp arp htype 1 arp ptype ip arp hlen 6 arp plen 4"
+_UNNAMED = "meta protocol ip6 ip6 saddr :: icmpv6 type"
+_ADVERT = "meta protocol ip6 icmpv6 type nd-neighbor-advert"
+#: What a message of neighbour discovery is about (RFC 4861, 4.3 and 4.4), and its first half.
+_TARGET, _TARGET_HALF = "iif . @th,64,128", "iif . @th,64,64"
+#: The first half of a source (RFC 8200, 3).
+_SOURCE_HALF = "iif . @nh,64,64"
+#: Sets whose values are numbers to nft.
+_NUMBERS = ("half6", "target6", "target_half6")
+#: The sets, and the types of their elements.
+_SETS = {
+    "port": "type iface_index;",
+    "mac": "type iface_index . ether_addr;",
+    "trunk": "type iface_index;",
+    "listed": "type iface_index;",
+    "addr4": "type iface_index . ipv4_addr;",
+    "addr6": "type iface_index . ipv6_addr;",
+    # By the first half of an address: no intervals, whose elements nft 1.0.6 cannot delete where a
+    # link's index stands before them (it forgets to turn its bytes round).
+    "half6": f"typeof {_SOURCE_HALF};",
+    # What neighbour discovery is about; nft 1.0.6 has no name for it.
+    "target6": f"typeof {_TARGET};",
+    "target_half6": f"typeof {_TARGET_HALF};",
+    "dhcp_guard": "type iface_index;",
+    "ra_guard": "type iface_index;",
+    "trusted": "type iface_index;",
+    "strict": "type ifname;",
+}
+_RULES = {
+    # Where a bridge has no spanning tree it forwards these frames, else it takes them in itself.
+    "control": [f"iif @port {_CONTROL} {_DROP}"],
+    "guest": [
+        f"iif . ether saddr != @mac {_DROP}",
+        f"{_CONTROL} {_DROP}",
+        f"ether daddr 01:00:0c:cc:cc:cd {_DROP}",  # per-VLAN spanning tree
+        # Tags: none without a trunk, also none of VLAN 0; one with it.
+        f"ether type 8021ad {_DROP}",
+        f"ether type 8021q iif != @trunk {_DROP}",
+        f"ether type 8021q vlan type {{ 8021q, 8021ad }} {_DROP}",
+        # `meta protocol` is what is inside of a tag; `ether type` is the tag.
+        f"meta protocol arp iif . arp saddr ether != @mac {_DROP}",
+        f"meta protocol ip udp sport 67 iif @dhcp_guard {_DROP}",
+        f"meta protocol ip6 udp sport 547 iif @dhcp_guard {_DROP}",
+        "meta protocol ip6 icmpv6 type { nd-router-advert, nd-redirect } iif @ra_guard " + _DROP,
+        # In fragments they could not be told (RFC 7113), and nobody honest sends such.
+        f"meta protocol ip6 ip6 saddr fe80::/10 exthdr frag exists iif @ra_guard {_DROP}",
+        "iif @listed goto address",
+    ],
+    # All that is not named here is dropped in the end.
+    "address": [
+        f"{_ARP} iif . arp saddr ip @addr4 accept",
+        f"{_ARP} arp saddr ip 0.0.0.0 accept",  # is the address free? (RFC 5227)
+        "meta protocol 0x8035 accept",  # RARP, by which QEMU announces a guest that has moved
+        "meta protocol ip iif . ip saddr @addr4 accept",
+        "meta protocol ip ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept",
+        f"{_UNNAMED} {{ mld-listener-report, mld2-listener-report }} accept",
+        f"{_UNNAMED} nd-neighbor-solicit {_TARGET} @target6 accept",
+        f"{_UNNAMED} nd-neighbor-solicit {_TARGET_HALF} @target_half6 accept",
+        f"{_ADVERT} {_TARGET} @target6 accept",
+        f"{_ADVERT} {_TARGET_HALF} @target_half6 accept",
+        f"{_ADVERT} {_DROP}",
+        "meta protocol ip6 iif . ip6 saddr @addr6 accept",
+        f"meta protocol ip6 {_SOURCE_HALF} @half6 accept",
+        _DROP,
+    ],
+}
+_HOOKS = {"ingress": "prerouting", "control": "input"}
+_GOTO = "iif @port goto guest"
+_STRICT = f"meta ibrname @strict iif != @trusted {_DROP}"
+_PRIORITY = -350
+
+
+def _mark(*, strict: bool) -> str:
+    """Return what the first rule says of all of them, so that another version's are known."""
+    text = json.dumps([_SETS, _RULES, _GOTO, _STRICT if strict else ""])
+    kind = "strict" if strict else "plain"
+    return f"vmnet/1 {kind} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def install_text(*, strict: bool) -> str:
+    """Return what makes the table, or brings its rules to this version; all at once.
+
+    Args:
+        strict: with the rule for strict bridges, which wants a kernel with NFT_BRIDGE_META.
+    """
+    chains = ["ingress", *_RULES]
+    lines = [f"add table {_WHERE}"]
+    lines += [f"add set {_WHERE} {name} {{ {kind} }}" for name, kind in _SETS.items()]
+    for chain in chains:
+        hook = f"type filter hook {_HOOKS[chain]} priority {_PRIORITY};" if chain in _HOOKS else ""
+        lines.append(f"add chain {_WHERE} {chain} {{ {hook} }}" if hook else _chain(chain))
+    lines += [f"flush chain {_WHERE} {chain}" for chain in chains]
+    rules = {"ingress": [f'{_GOTO} comment "{_mark(strict=strict)}"'], **_RULES}
+    if strict:
+        rules["ingress"].append(_STRICT)
+    lines += [f"add rule {_WHERE} {chain} {rule}" for chain in chains for rule in rules[chain]]
+    return "\n".join(lines) + "\n"
+
+
+def _chain(name: str) -> str:
+    return f"add chain {_WHERE} {name}"
+
+
+def remove_text() -> str:
+    """Return what removes the table."""
+    return f"delete table {_WHERE}\n"
+
+
+def list_text() -> str:
+    """Return what lists the table, as JSON."""
+    return _json([{"list": {"table": {"family": FAMILY, "name": TABLE}}}])
+
+
+def change_text(link: str, add: Iterable[Entry], drop: Iterable[Entry]) -> str:
+    """Return what adds and takes away entries about one link, all at once.
+
+    Args:
+        link: its name; its index, in digits, if it is gone.
+        add: what it is to have; what it has already is no error.
+        drop: what it has and is to lose.
+    """
+    commands = [_element("delete", link, entry) for entry in sorted(drop)]
+    commands += [_element("add", link, entry) for entry in sorted(add)]
+    return _json(commands)
+
+
+def strict_text(bridge: str, *, strict: bool) -> str:
+    """Return what makes a bridge strict, or not."""
+    element = {**_ROW, "name": "strict", "elem": [bridge]}
+    return _json([{"add" if strict else "delete": {"element": element}}])
+
+
+def _json(commands: list[dict[str, Any]]) -> str:
+    return json.dumps({"nftables": commands})
+
+
+def _element(verb: str, link: str, entry: Entry) -> dict[str, Any]:
+    value = {"concat": [link, entry.value]} if entry.value else link
+    return {verb: {"element": {**_ROW, "name": entry.set, "elem": [value]}}}
+
+
+def parse_listing(text: str) -> Filter:
+    """Return what a listing says of the table.
+
+    Raises:
+        VmnetError: it is not what libnftables writes.
+    """
+    try:
+        rows = json.loads(text)["nftables"]
+        sets = {row["set"]["name"]: row["set"].get("elem", []) for row in rows if "set" in row}
+        marks = [row["rule"].get("comment", "") for row in rows if "rule" in row]
+        counts = sum("rule" in row for row in rows)
+        entries = _entries(sets)
+        strict = frozenset(str(name) for name in sets.get("strict", []))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise VmnetError(
+            f"libnftables lists table {_WHERE!r} in a way that vmnet does not know: {error}",
+            code="nft-listing",
+            remedy=f"`nft -j list table {_WHERE}` shows it",
+        ) from error
+    table, strict_rules = _judge(marks, counts, set(sets))
+    return Filter(table, entries, strict, strict_rules)
+
+
+def _judge(marks: list[str], rules: int, sets: set[str]) -> tuple[Table, bool]:
+    ours = [mark for mark in marks if mark.startswith("vmnet/1 ")]
+    if not ours:
+        return Table.FOREIGN, False
+    strict = ours[0] == _mark(strict=True)
+    wanted = sum(map(len, _RULES.values())) + (2 if strict else 1)
+    whole = rules == wanted and sets >= set(_SETS)
+    same = strict or ours[0] == _mark(strict=False)
+    return (Table.OURS if whole and same else Table.OUTDATED), strict
+
+
+def _entries(sets: Mapping[str, list[Any]]) -> dict[str, frozenset[Entry]]:
+    found: dict[str, set[Entry]] = {}
+    for name in set(_SETS) - {"strict"}:
+        for element in sets.get(name, []):
+            link, value = _read(name, element)
+            found.setdefault(link, set()).add(Entry(name, value))
+    return {link: frozenset(entries) for link, entries in found.items()}
+
+
+def _read(name: str, element: Any) -> tuple[str, str]:
+    if not isinstance(element, dict):
+        return str(element), ""
+    link, value = element["concat"]
+    if name in _NUMBERS:
+        return str(link), hexadecimal(int(str(value), 0))
+    return str(link), str(value)
+
+
+def hexadecimal(value: int) -> str:
+    """Return a number as libnftables takes it."""
+    return f"{value:#x}"

@@ -1,0 +1,81 @@
+"""What a NIC has outside its TAP: entries in the filter, an ifb.
+
+Job: take away what is left of TAPs that are gone, whatever ended them; and wait for that end.
+Leaves to others: what such things are (`vmnet.plan.filter`, `vmnet.plan.rate`).
+Privilege: CAP_NET_ADMIN in the network namespace.
+
+What a dead TAP has left does no harm: no other link gets its index. It is taken away all the same,
+by whoever comes first: the end of a detach, libvirt's `release`, the process that waits for the
+end of a `vmnet run`, the next attach of that VM, or gc.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vmnet.kernel import signals
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.locks import WAIT_SECONDS
+from vmnet.kernel.observe import look_at_filter
+from vmnet.model.host import Link
+from vmnet.model.names import IFB_PREFIX
+from vmnet.model.step import DeleteLink, Move, Plan, Ref
+from vmnet.plan.filter import sweep
+from vmnet.service.base import FILTER_LOCK, carry_out, locked_for, marked, opened
+
+_NOBODY = frozenset[str]()
+
+
+def clear(
+    netlink: Netlink,
+    vm: str | None = None,
+    *,
+    gone: frozenset[str] = _NOBODY,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+) -> Plan:
+    """Take away what is left of TAPs that are gone, of one VM or of all; return what was done.
+
+    Args:
+        netlink: a socket into the namespace.
+        vm: whose ifbs; None for all. The filter's dead entries are all swept: they name no VM.
+        gone: names of TAPs that are to count as gone.
+        dry_run: plan only.
+        wait: how long to wait for the lock, in seconds.
+
+    Raises:
+        VmnetError: some of it could not be taken away.
+    """
+    with locked_for(FILTER_LOCK, wait=wait, dry_run=dry_run):
+        plan = _plan(netlink, vm, gone)
+        if not dry_run:
+            carry_out(netlink, plan)
+    return plan
+
+
+def _plan(netlink: Netlink, vm: str | None, gone: frozenset[str]) -> Plan:
+    found = list(marked(netlink, vm))
+    alive = {tag.generation for link, tag in found if link.is_tap and link.name not in gone}
+    stray = [link for link, tag in found if link.kind == "ifb" and tag.generation not in alive]
+    if vm is None:
+        stray += _half_made(netlink.links(IFB_PREFIX.encode()))
+    moves = [Move(DeleteLink(Ref(link.name, link.index))) for link in stray]
+    filtered = look_at_filter(needed=False)
+    living = frozenset(name for name in filtered.entries if not name.isdigit()) - gone
+    bridges = frozenset(name for name in filtered.strict if netlink.link(name) is not None)
+    return Plan((*moves, *sweep(filtered, living, bridges).moves))
+
+
+def _half_made(links: Iterable[Link]) -> list[Link]:
+    """Return ifbs that got no tag; under the lock nobody is about to give them one."""
+    return [
+        link
+        for link in links
+        if link.kind == "ifb" and link.name.startswith(IFB_PREFIX) and not (link.alias or link.up)
+    ]
+
+
+def clear_after(vm: str) -> None:
+    """Take away what a VM has left that has just ended: for the process that waited for it."""
+    with signals.deferred(), opened() as netlink:
+        clear(netlink, vm, wait=WAIT_SECONDS)
