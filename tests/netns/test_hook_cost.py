@@ -46,7 +46,7 @@ def domain(nic: str) -> str:
 def light(modules: set[str]) -> bool:
     """Say whether nothing is there that only other commands need."""
     assert "vmnet.service.domains" in modules
-    return not modules & {"psutil", "typer", "libvirt", "ctypes", "json", "vmnet.service.nics"}
+    return not modules & {"psutil", "typer", "libvirt", "vmnet.service.nics"}
 
 
 def test_a_life_of_a_domain_searches_no_processes_and_loads_little(lab: Lab) -> None:

@@ -55,9 +55,9 @@ def _slow(hold: list[str], *args: str) -> Iterator[Slow]:
 
 
 def _at_the_tun_node(*args: str) -> Iterator[Slow]:
-    """Run a command that is held where it opens /dev/net/tun, both locks in its hands."""
+    """Run a command that is held where it opens /dev/net/tun, all locks in its hands."""
     with _slow(["openat", "-P", "/dev/net/tun"], *args) as slow:
-        until(lambda: locks.FOLDER.exists() and len(list(locks.FOLDER.iterdir())) == 2)
+        until(lambda: locks.FOLDER.exists() and len(list(locks.FOLDER.iterdir())) == 3)
         time.sleep(0.2)
         yield slow
 

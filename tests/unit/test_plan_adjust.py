@@ -28,6 +28,7 @@ from vmnet.model.host import Holders, Link
 from vmnet.model.mac import tap_mac
 from vmnet.model.names import alt_name, mac_alt_name
 from vmnet.model.nic import Nic
+from vmnet.model.portstep import PinMac, SetPort
 from vmnet.model.step import (
     AddAltname,
     DropAltname,
@@ -144,7 +145,18 @@ def test_another_mac_changes_address_name_and_tag() -> None:
 def test_another_bridge_moves_the_port_from_where_vmnet_put_it() -> None:
     assert moves(nic(bridge="br1")) == (
         OPENED,
-        Move(SetMaster(REF, Ref("br1", BR1.index)), SetMaster(REF, Ref("br0", BR0.index))),
+        Move(
+            SetMaster(REF, Ref("br1", BR1.index)),
+            SetMaster(REF, Ref("br0", BR0.index)),
+            # Back there it would be open and learning.
+            (
+                PinMac(REF, MAC),
+                SetPort(
+                    REF,
+                    (("guard", True), ("root_block", True), ("learning", False), ("locked", True)),
+                ),
+            ),
+        ),
         Move(SetAlias(REF, tagged(TAP, bridge="br1")), SetAlias(REF, TAP.alias)),
     )
 

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Protocol, Self, assert_never, runtime_checkable
 
 from vmnet.errors import VmnetError, of_errno
-from vmnet.kernel import devices, ioctl, signals
+from vmnet.kernel import devices, ioctl, nft, signals
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.refusals import refusal, taken, tun_refusal
 from vmnet.kernel.rtnetlink import Refused
@@ -150,18 +150,22 @@ class Apply:
         """Take back all that was done, last first; return what could not be."""
         errors = []
         while self._done:
-            undo = self._done.pop().undo
-            if undo is None:
+            move = self._done.pop()
+            if move.undo is None:
                 continue
             try:
-                self._do([Move(undo)], [])
+                self._take_back(move.undo, move.restore)
             except VmnetError as error:
                 errors.append(error)
-                if isinstance(undo, DomainStep):
+                if isinstance(move.undo, DomainStep):
                     # What was done before belongs to what stays: the wish of an interface that
                     # a guest does not let go of is how the next detach finds it.
                     self._done.clear()
         return errors
+
+    def _take_back(self, undo: Step, restore: Sequence[Step]) -> None:
+        for group in _groups([Move(step) for step in (undo, *restore)]):
+            self._do(group, [])
 
     def _do(self, group: Sequence[Move], done: list[Move]) -> None:
         """Carry out a group, and note in `done` what of it was."""
@@ -203,8 +207,6 @@ class Apply:
             peer.do(step)
 
     def _filter(self, step: FilterStep) -> None:
-        from vmnet.kernel import nft  # noqa: PLC0415 - ctypes, only for those that have a guard
-
         nft.apply(step, self._index)
 
     def _note_made(self, step: CreateBridge | CreateIfb) -> bool:

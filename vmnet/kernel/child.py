@@ -58,11 +58,18 @@ def _value(text: bytes) -> Any:
     return answer["value"]
 
 
-def stand_by(work: Callable[[], Any]) -> Callable[[], Any]:
+def stand_by(
+    work: Callable[[], Any], afterwards: Callable[[], object] | None = None
+) -> Callable[[], Any]:
     """Let a process wait that does `work` when the returned function is called.
 
-    It keeps the privileges this process may lose meanwhile. When this one ends or becomes another
-    program it ends too, and it is nobody's child: that program would not know of it.
+    It keeps the privileges this process may lose meanwhile, and it is nobody's child: the program
+    that this one becomes would not know of it.
+
+    Args:
+        work: what is done on call.
+        afterwards: done when this process has called, has ended or has become another program:
+            out of the reach of its terminal and its signals, with no standard descriptors.
 
     Raises:
         VmnetError: there could be no process; or, from the function, as `in_child`.
@@ -73,7 +80,9 @@ def stand_by(work: Callable[[], Any]) -> Callable[[], Any]:
         pid = os.fork()
         if pid == 0:
             if os.fork() == 0:
-                _be_child(lambda: work() if os.read(orders, 1) else None, answer, orders)
+                _be_child(
+                    lambda: work() if os.read(orders, 1) else None, answer, orders, afterwards
+                )
             os._exit(0)
         os.waitpid(pid, 0)
     except OSError as error:
@@ -141,10 +150,17 @@ def _read(fd: int, limit: float) -> bytes:
     )
 
 
-def _be_child(work: Callable[[], Any], write_end: int, *keep: int) -> None:
+def _be_child(
+    work: Callable[[], Any],
+    write_end: int,
+    orders: int | None = None,
+    afterwards: Callable[[], object] | None = None,
+) -> None:
     status = 1
     try:
-        close_all_but(write_end, *keep)
+        if afterwards is not None:
+            _be_apart()
+        close_all_but(write_end, *([orders] if orders is not None else []))
         import json  # noqa: PLC0415 - before the work, after which it may not be readable
 
         try:
@@ -155,10 +171,29 @@ def _be_child(work: Callable[[], Any], write_end: int, *keep: int) -> None:
             answer = {"error": f"{type(error).__name__}: {error}"}
         with open(write_end, "wb") as pipe:
             pipe.write(json.dumps(answer).encode())
+        if afterwards is not None:
+            _let_go_of_everything()
+            afterwards()
         status = 0
     finally:
         # The parent's handlers, buffers and exit functions are not this child's to run.
         os._exit(status)
+
+
+def _be_apart() -> None:
+    """Leave the session, and live through what ends those in it."""
+    os.setsid()
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _let_go_of_everything() -> None:
+    """Keep nobody waiting for a pipe or a mount."""
+    os.chdir("/")
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in range(3):
+        os.dup2(null, fd)
+    close_all_but()
 
 
 def close_all_but(*keep: int) -> None:

@@ -9,13 +9,12 @@ By ctypes: the library's own Python binding is not on the package index, and is 
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import socket
 from collections.abc import Callable
 from functools import cache
-from typing import assert_never
+from typing import Any, assert_never
 
 from vmnet.errors import Conflict, NotFound, NotPermitted, Unsupported, VmnetError, of_errno
 from vmnet.model.nft import (
@@ -42,6 +41,8 @@ _LIBRARY = "libnftables.so.1"
 #: nftables/libnftables.h NFT_CTX_OUTPUT_JSON: both ways; text that is no JSON is nft's language.
 _JSON = 1 << 4
 #: What libnftables is asked to do here was there in Debian 12's 1.0.6; `typeof` came with 0.9.4.
+#: Sockets and files that libnftables has open at once, and some more.
+_SPARE = 8
 _CODES = {number: os.strerror(number) for number in errno.errorcode}
 
 
@@ -57,7 +58,11 @@ def run(doing: str, text: str) -> str:
         NotPermitted: this process may not.
         VmnetError: anything else that was refused.
     """
-    library = _library()
+    try:
+        library = _library()
+        _check_spare()
+    except OSError as error:
+        raise of_errno(doing, error.errno or 0) from error
     # One context holds a cache of the links' names: each call has its own.
     context = library.nft_ctx_new(0)
     if not context:
@@ -132,8 +137,25 @@ def name_of(index: int) -> str:
         return str(index)
 
 
+def _check_spare() -> None:
+    """Raise OSError if few descriptors are left.
+
+    libnftables ends the whole process, with nothing undone, where it gets none for its sockets
+    (src/mnl.c, netlink_init_error).
+    """
+    spare: list[int] = []
+    try:
+        while len(spare) < _SPARE:
+            spare.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
+    finally:
+        for fd in spare:
+            os.close(fd)
+
+
 @cache
-def _library() -> ctypes.CDLL:
+def _library() -> Any:
+    import ctypes  # noqa: PLC0415 - a file less for those who have no guard
+
     try:
         library = ctypes.CDLL(_LIBRARY)
     except OSError as error:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from vmnet.errors import NotFound, NotPermitted, Unsupported
+from vmnet.kernel import nft
 from vmnet.kernel.host import boot_id, machine_id
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.ports import port_facts, vlans
@@ -66,8 +67,6 @@ def look_at_filter(*, needed: bool) -> Filter:
     Raises:
         Unsupported: it is needed, and there is no libnftables.
     """
-    from vmnet.kernel import nft  # noqa: PLC0415 - ctypes, for those that have to do with a NIC
-
     try:
         return nft.look()
     except NotPermitted:

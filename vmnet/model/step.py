@@ -299,10 +299,16 @@ Step = TunStep | NetlinkStep | FilterStep | PeerStep
 
 @dataclass(frozen=True)
 class Move:
-    """A step and what takes it back; None where undoing an earlier step takes this one along."""
+    """A step and what takes it back; None where undoing an earlier step takes this one along.
+
+    Attributes:
+        restore: what follows `undo`, where that alone does not bring back what there was: a port
+            that comes back into its bridge is as new.
+    """
 
     do: Step
     undo: Step | None = None
+    restore: tuple[NetlinkStep, ...] = ()
 
 
 @dataclass(frozen=True)

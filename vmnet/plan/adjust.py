@@ -16,6 +16,7 @@ from vmnet.model.mac import tap_mac
 from vmnet.model.names import alt_name, mac_alt_name, typed
 from vmnet.model.nic import Nic
 from vmnet.model.port import port_digest
+from vmnet.model.portfacts import PortFacts
 from vmnet.model.portstep import PinMac, UnpinMac
 from vmnet.model.step import (
     IPV6_MIN_MTU,
@@ -37,7 +38,7 @@ from vmnet.model.step import (
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag
 from vmnet.plan.passage import plan_passage
-from vmnet.plan.port import vlan_notes
+from vmnet.plan.port import restored, vlan_notes
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
 
 
@@ -217,7 +218,9 @@ def _move_master(
         raise stolen(tap, current, bridge.name)
     if refuse is not None:
         refuse.if_held(f"move it from {current.name!r} to {bridge.name!r}")
-    return [Move(SetMaster(link, target), SetMaster(link, Ref(current.name, current.index)))]
+    back = SetMaster(link, Ref(current.name, current.index))
+    restore = restored(link, view.facts or PortFacts(), current, tag.mac)
+    return [Move(SetMaster(link, target), back, restore)]
 
 
 def _move_link(nic: Nic, tap: Link, tag: Tag, bridge: Link, refuse: _Refusing) -> list[Move]:

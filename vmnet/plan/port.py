@@ -17,7 +17,7 @@ from vmnet.model.host import Link
 from vmnet.model.nic import Nic
 from vmnet.model.port import Port
 from vmnet.model.portfacts import PortFacts, VlanEntry
-from vmnet.model.portstep import AddVlans, DropVlans, PinMac, SetPort, UnpinMac
+from vmnet.model.portstep import AddVlans, DropVlans, PinMac, PortStep, SetPort, UnpinMac
 from vmnet.model.ref import Ref
 from vmnet.model.step import Move
 from vmnet.model.vlan import VidRange, Vlans, merged
@@ -48,6 +48,30 @@ def fresh(facts: PortFacts, bridge: Link) -> PortFacts:
         foreign_qdisc=facts.foreign_qdisc,
         filter=facts.filter,
     )
+
+
+def restored(link: Ref, facts: PortFacts, bridge: Link, mac: str) -> tuple[PortStep, ...]:
+    """Return what makes a port that has just come back into its bridge what it was there.
+
+    Args:
+        link: the port.
+        facts: what the kernel showed of it before it left.
+        bridge: its bridge.
+        mac: its guest's MAC.
+    """
+    new = fresh(facts, bridge)
+    flags = {k: on for k, on in facts.flags.items() if new.flags.get(k, on) is not on}
+    steps: list[PortStep] = [
+        AddVlans(link, entry.vids, untagged=entry.untagged)
+        for entry in facts.vlans
+        if entry not in new.vlans
+    ]
+    steps += [DropVlans(link, e.vids) for e in new.vlans if e not in facts.vlans]
+    if mac and not facts.flags.get("learning", True):
+        steps.append(PinMac(link, mac))
+    if flags:
+        steps.append(_set(link, flags))
+    return tuple(steps)
 
 
 def check_bridge_can(port: Port, bridge: Link) -> None:

@@ -18,7 +18,7 @@ from vmnet.kernel.locks import remove_leftovers
 from vmnet.kernel.observe import bridge_view, holders_of, holders_of_all
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.host import Holders, Link
-from vmnet.model.portstep import SetStrict
+from vmnet.model.portstep import ForgetLink, RemoveFilter, SetStrict
 from vmnet.model.step import DeleteLink, Plan
 from vmnet.model.tag import Tag
 from vmnet.model.words import describe
@@ -56,7 +56,8 @@ def collect(
                 fates += _collect_bridge(netlink, name, dry_run=dry_run)
         gone = frozenset(fate.link for fate in fates if fate.action == "remove")
         with _going_on(errors):
-            fates += _left(clear(netlink, gone=gone, dry_run=dry_run, wait=0))
+            plan = clear(netlink, gone=gone, dry_run=dry_run, wait=0)
+            fates += _left(plan, {link.index for link, _ in found})
     if not dry_run:
         remove_leftovers()
     return fates, errors
@@ -75,11 +76,15 @@ def _going_on(errors: list[VmnetError]) -> Iterator[None]:
         errors.append(error)
 
 
-def _left(plan: Plan) -> list[Fate]:
-    """Return what was left of TAPs that are gone, an entry a thing."""
+def _left(plan: Plan, known: set[int]) -> list[Fate]:
+    """Return what was left of TAPs that were gone before, an entry a thing."""
     fates = []
     for move in plan.moves:
         what = "filter"
+        if isinstance(move.do, RemoveFilter):
+            continue
+        if isinstance(move.do, ForgetLink) and move.do.index in known:
+            continue
         match move.do:
             case DeleteLink(link):
                 what = link.name

@@ -8,6 +8,7 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ from vmnet.kernel.observe import holders_of, look_at_filter, nic_view
 from vmnet.model.host import Link
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, link_name
 from vmnet.model.nic import Nic, Wish, check_wish
+from vmnet.model.port import PortAsk
+from vmnet.model.portstep import ChangeFilter
 from vmnet.model.step import DeleteLink, Move, NetlinkStep, Plan, SetMtu
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Policy, Verdict, decide
@@ -40,7 +43,7 @@ from vmnet.service.base import (
     tagged,
     vm_lock,
 )
-from vmnet.service.outside import clear
+from vmnet.service.outside import clear, clear_after
 from vmnet.service.resolve import judge_vhost, open_vhost, owner_of, resolve
 
 
@@ -89,11 +92,13 @@ class Launch:
     Attributes:
         nics: what came of each NIC.
         fds: the descriptors QEMU is to inherit.
+        made: names of the TAPs made for it, which go with the process.
         done: what was changed on TAPs that were there before, and how it is taken back.
     """
 
     nics: list[Attached] = field(default_factory=list)
     fds: list[int] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
     done: list[Move] = field(default_factory=list)
 
     def close(self) -> None:
@@ -115,12 +120,18 @@ class Launch:
     def stand_by(self) -> Callable[[], list[VmnetError]]:
         """Return what does `take_back` even if this process has lost its privileges by then.
 
+        What the TAPs made here have outside of themselves is taken away when they are gone,
+        whatever ends this process or the program it becomes.
+
         Raises:
             VmnetError: there could be no process to wait for that.
         """
-        if not self.done:
-            return self.take_back
-        call = stand_by(lambda: [(e.message, e.code, e.remedy) for e in self.take_back()])
+        vm, pid = self.nics[0].nic.vm, os.getpid()
+        taps = [socket.if_nametoindex(name) for name in self.made]
+        call = stand_by(
+            lambda: [(e.message, e.code, e.remedy) for e in self.take_back()],
+            (lambda: clear_after(vm, pid, taps)) if taps else None,
+        )
         return lambda: [VmnetError(m, code=code, remedy=remedy) for m, code, remedy in call()]
 
 
@@ -202,8 +213,17 @@ def prepare_run(
             launch.close()
             work.undo()
             raise
-        launch.done = [move for move in work.leave() if isinstance(move.undo, NetlinkStep)]
+        launch.done = [move for move in work.leave() if _outlives(move)]
     return launch
+
+
+def _outlives(move: Move) -> bool:
+    """Say whether a change is to be taken back of a launch that fails.
+
+    TAPs made for it go by themselves, and what they have in the filter is cleared after them.
+    """
+    undo = move.undo
+    return isinstance(undo, NetlinkStep) or (isinstance(undo, ChangeFilter) and undo.link.index > 0)
 
 
 def _check_one_vm(wishes: list[Wish]) -> None:
@@ -244,6 +264,7 @@ def _prepare_one(
         args = None
         if not dry_run:
             tap_fds = work.take(name)
+            launch.made += [name] if view.tap is None else []
             launch.fds += tap_fds
             args = qemu.by_fds(nic, mtu, tap_fds, vhost_fds)
     launch.nics.append(Attached(nic, name, mtu, plan, verdict, args))
@@ -342,7 +363,8 @@ def plug(
         there = netlink.link(tap)
         tag = there.tag if there is not None else None
         if tag is not None and tag.own is Own.MADE:
-            wish = replace(wish, bridge=None, network=None, mtu=None)
+            wish = replace(wish, bridge=None, network=None, mtu=None, port=PortAsk())
+            guest_mac = tag.mac
         if there is not None:
             # The guest's MAC is QEMU's affair: none is derived for it.
             wish = replace(wish, mac=there.mac)

@@ -11,12 +11,13 @@ end of a `vmnet run`, the next attach of that VM, or gc.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from vmnet.kernel import signals
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import look_at_filter
+from vmnet.kernel.wait import until_ended, until_gone
 from vmnet.model.host import Link
 from vmnet.model.names import IFB_PREFIX
 from vmnet.model.step import DeleteLink, Move, Plan, Ref
@@ -46,10 +47,12 @@ def clear(
     Raises:
         VmnetError: some of it could not be taken away.
     """
-    with locked_for(FILTER_LOCK, wait=wait, dry_run=dry_run):
+    plan = _plan(netlink, vm, gone)
+    if dry_run or not plan.moves:  # nothing is left that could come back
+        return plan
+    with locked_for(FILTER_LOCK, wait=wait, dry_run=False):
         plan = _plan(netlink, vm, gone)
-        if not dry_run:
-            carry_out(netlink, plan)
+        carry_out(netlink, plan)
     return plan
 
 
@@ -75,7 +78,15 @@ def _half_made(links: Iterable[Link]) -> list[Link]:
     ]
 
 
-def clear_after(vm: str) -> None:
-    """Take away what a VM has left that has just ended: for the process that waited for it."""
+def clear_after(vm: str, pid: int, taps: Collection[int]) -> None:
+    """Wait for the end of a VM that `vmnet run` became, then take away what it has left.
+
+    Args:
+        vm: its name.
+        pid: the process; one that puts itself into the background ends before its TAPs do.
+        taps: indexes of the TAPs that go with it.
+    """
+    until_ended(pid)
+    until_gone(taps)
     with signals.deferred(), opened() as netlink:
         clear(netlink, vm, wait=WAIT_SECONDS)
