@@ -5,21 +5,34 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tests.support.lab import Lab
+from tests.support.lab import Lab, run
 
 
 def seen(lab: Lab) -> dict[str, Any]:
     """Return the links of a namespace, to be compared with those of another or of another time.
 
-    Left out: a tag's generation and idle mark, and the segment size that a bridge learns from its
-    ports and does not forget.
+    With what may pass there: forwarding entries, VLANs, rates, the filter. Left out: a tag's
+    generation and idle mark, and the segment size that a bridge learns from its ports and does not
+    forget.
     """
     links = lab.state()
     for link in links.values():
         link.pop("tso_max_size", None)
         if "ifalias" in link:
             link["ifalias"] = timeless(link["ifalias"])
+    for name, link in links.items():
+        fdb = run(["bridge", "fdb", "show", "brport", name]).out.splitlines()
+        link["entries"] = sorted(line for line in fdb if " master " in line)
+        link["vlans"] = _words(["bridge", "vlan", "show", "dev", name])
+        link["rates"] = _words(["tc", "qdisc", "show", "dev", name])
+        link["redirects"] = _words(["tc", "filter", "show", "dev", name, "ingress"])
+    links["the filter"] = {"words": _words(["nft", "-s", "list", "ruleset"])}
     return links
+
+
+def _words(argv: list[str]) -> list[str]:
+    """Return what a program prints, its words sorted: the order of sets' elements is nobody's."""
+    return sorted(re.split(r"[,\s]+", run(argv).out))
 
 
 def timeless(text: str) -> str:

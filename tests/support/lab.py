@@ -98,12 +98,23 @@ class Lab:
         return {name: _steady(link) for name, link in self.links().items()}
 
     def leftovers(self) -> list[str]:
-        """Return what vmnet left behind: links of its names or tags, and anything in /run."""
+        """Return what vmnet left behind: links of its names or tags, its filter, things in /run.
+
+        What a VM has outside its TAP has to go within a second of its end: so long it has time.
+        """
+        deadline = time.monotonic() + 1
+        while any(set(self._left()) - set(self.links())) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self._left()
+
+    def _left(self) -> list[str]:
         links = [
             name
             for name, link in self.links().items()
             if name.startswith("vmn") or link.get("ifalias", "").startswith("vmnet/")
         ]
+        tables = run(["nft", "list", "tables"]).out.splitlines()
+        links += [table for table in tables if table == "table bridge vmnet"]
         return links + [str(path) for path in Path("/run").rglob("*") if path.name != "vmnet"]
 
 

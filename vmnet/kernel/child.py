@@ -15,6 +15,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from vmnet.errors import VmnetError, of_errno
@@ -169,7 +170,8 @@ def _be_child(
             answer = {"error": error.message, "code": error.code, "remedy": error.remedy}
         except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to say it
             answer = {"error": f"{type(error).__name__}: {error}"}
-        with open(write_end, "wb") as pipe:
+        # Nobody may be there to read it: an exec closes the pipe.
+        with suppress(BrokenPipeError), open(write_end, "wb") as pipe:
             pipe.write(json.dumps(answer).encode())
         if afterwards is not None:
             _let_go_of_everything()

@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vmnet.service.base import raise_all
     from vmnet.service.bridges import create_bridge, delete_bridge
+    from vmnet.service.launch import Launch, prepare_run
     from vmnet.service.leftovers import collect
     from vmnet.service.nics import (
         Attached,
         Detached,
-        Launch,
         attach,
         detach,
         plug,
-        prepare_run,
         unplug,
     )
 
@@ -44,6 +43,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Launch": "vmnet.service.launch",
+    "prepare_run": "vmnet.service.launch",
     "collect": "vmnet.service.leftovers",
     "create_bridge": "vmnet.service.bridges",
     "delete_bridge": "vmnet.service.bridges",

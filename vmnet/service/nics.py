@@ -7,17 +7,13 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from vmnet.errors import Busy, InvalidInput, VmnetError
+from vmnet.errors import Busy, VmnetError
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.kernel.apply import Apply
-from vmnet.kernel.child import stand_by
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, look_at_filter, nic_view
@@ -25,11 +21,10 @@ from vmnet.model.host import Link
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, link_name
 from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.port import PortAsk
-from vmnet.model.portstep import ChangeFilter
-from vmnet.model.step import DeleteLink, Move, NetlinkStep, Plan, SetMtu
+from vmnet.model.step import DeleteLink, Plan, SetMtu
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Policy, Verdict, decide
-from vmnet.plan.attach import plan_attach, plan_left, plan_manage, plan_run
+from vmnet.plan.attach import plan_attach, plan_left, plan_manage
 from vmnet.plan.detach import plan_detach, plan_unmanage
 from vmnet.service.base import (
     carry_out,
@@ -43,8 +38,8 @@ from vmnet.service.base import (
     tagged,
     vm_lock,
 )
-from vmnet.service.outside import clear, clear_after
-from vmnet.service.resolve import judge_vhost, open_vhost, owner_of, resolve
+from vmnet.service.outside import clear
+from vmnet.service.resolve import judge_vhost, owner_of, resolve
 
 
 @dataclass(frozen=True)
@@ -85,56 +80,6 @@ class Detached:
     plan: Plan
 
 
-@dataclass
-class Launch:
-    """All a process needs to become QEMU: made by `prepare_run`, used once.
-
-    Attributes:
-        nics: what came of each NIC.
-        fds: the descriptors QEMU is to inherit.
-        made: names of the TAPs made for it, which go with the process.
-        done: what was changed on TAPs that were there before, and how it is taken back.
-    """
-
-    nics: list[Attached] = field(default_factory=list)
-    fds: list[int] = field(default_factory=list)
-    made: list[str] = field(default_factory=list)
-    done: list[Move] = field(default_factory=list)
-
-    def close(self) -> None:
-        """Let go of everything; TAPs made for this launch vanish."""
-        for fd in self.fds:
-            with suppress(OSError):
-                os.close(fd)
-        self.fds.clear()
-
-    def take_back(self, *, wait: float = WAIT_SECONDS) -> list[VmnetError]:
-        """Give TAPs that were there before the settings they had; return what could not be done."""
-        if not self.done:
-            return []
-        lock = vm_lock(self.nics[0].nic.vm)
-        with changing(lock, wait=wait, dry_run=False) as netlink, Apply(netlink) as work:
-            work.resume(self.done)
-            return work.undo()
-
-    def stand_by(self) -> Callable[[], list[VmnetError]]:
-        """Return what does `take_back` even if this process has lost its privileges by then.
-
-        What the TAPs made here have outside of themselves is taken away when they are gone,
-        whatever ends this process or the program it becomes.
-
-        Raises:
-            VmnetError: there could be no process to wait for that.
-        """
-        vm, pid = self.nics[0].nic.vm, os.getpid()
-        taps = [socket.if_nametoindex(name) for name in self.made]
-        call = stand_by(
-            lambda: [(e.message, e.code, e.remedy) for e in self.take_back()],
-            (lambda: clear_after(vm, pid, taps)) if taps else None,
-        )
-        return lambda: [VmnetError(m, code=code, remedy=remedy) for m, code, remedy in call()]
-
-
 def attach(
     wish: Wish,
     *,
@@ -171,103 +116,18 @@ def attach(
             def change(nic: Nic) -> Plan:
                 plan = planned(view, lambda view: plan_attach(nic, view, moment()))
                 if not dry_run:
-                    as_is = replace(nic, mtu=_mtu_of(plan, view.tap))
+                    as_is = replace(nic, mtu=mtu_after(plan, view.tap))
                     work.run(plan, lambda: verify(netlink, name, as_is, Life.KEPT))
                 return plan
 
             nic, plan = policed(nic, change)
-            mtu = _mtu_of(plan, view.tap)
+            mtu = mtu_after(plan, view.tap)
             args = qemu.by_name(nic, name, mtu, vhost=verdict.vhost)
             done = Attached(nic, name, mtu, plan, verdict, args)
             if tell is not None:
                 with work.all_or_nothing():
                     tell(done)
     return done
-
-
-def prepare_run(
-    wishes: list[Wish],
-    *,
-    config: Config | None = None,
-    dry_run: bool = False,
-    wait: float = WAIT_SECONDS,
-) -> Launch:
-    """Make all NICs of a VM, and hold their TAP and vhost-net descriptors.
-
-    TAPs made here are not persistent: they go when the last descriptor closes, that is when the
-    QEMU that inherits them ends in any way.
-
-    Raises:
-        VmnetError: nothing was changed, or what was changed has been taken back.
-    """
-    config = config or Config()
-    wishes = [check_wish(wish) for wish in wishes]
-    _check_one_vm(wishes)
-    launch = Launch()
-    lock = vm_lock(wishes[0].vm)
-    with changing(lock, wait=wait, dry_run=dry_run) as netlink, Apply(netlink) as work:
-        try:
-            for wish in wishes:
-                _prepare_one(launch, work, netlink, wish, config, dry_run=dry_run, wait=wait)
-        except BaseException:
-            launch.close()
-            work.undo()
-            raise
-        launch.done = [move for move in work.leave() if _outlives(move)]
-    return launch
-
-
-def _outlives(move: Move) -> bool:
-    """Say whether a change is to be taken back of a launch that fails.
-
-    TAPs made for it go by themselves, and what they have in the filter is cleared after them.
-    """
-    undo = move.undo
-    return isinstance(undo, NetlinkStep) or (isinstance(undo, ChangeFilter) and undo.link.index > 0)
-
-
-def _check_one_vm(wishes: list[Wish]) -> None:
-    if len({wish.vm for wish in wishes}) != 1 or len({w.nic for w in wishes}) != len(wishes):
-        raise InvalidInput(
-            "the NICs of a launch are to be of one VM, each with a number of its own",
-            code="bad-nic",
-            remedy="number them with nic=0, nic=1, ...",
-        )
-
-
-def _prepare_one(
-    launch: Launch,
-    work: Apply,
-    netlink: Netlink,
-    wish: Wish,
-    config: Config,
-    *,
-    dry_run: bool,
-    wait: float,
-) -> None:
-    name = link_name(wish.vm, wish.nic)
-    nic = resolve(wish, config, netlink, netlink.link(name), None)
-    vhost_fds, verdict = open_vhost(nic)
-    launch.fds += vhost_fds
-    with placed(nic.bridge, wait=wait, dry_run=dry_run):
-        view = nic_view(netlink, name, nic, holders=False)
-
-        def change(nic: Nic) -> Plan:
-            plan = planned(view, lambda view: plan_run(nic, view, moment()))
-            if not dry_run:
-                as_is = replace(nic, mtu=_mtu_of(plan, view.tap))
-                work.run(plan, lambda: verify(netlink, name, as_is, Life.PROCESS))
-            return plan
-
-        nic, plan = policed(nic, change)
-        mtu = _mtu_of(plan, view.tap)
-        args = None
-        if not dry_run:
-            tap_fds = work.take(name)
-            launch.made += [name] if view.tap is None else []
-            launch.fds += tap_fds
-            args = qemu.by_fds(nic, mtu, tap_fds, vhost_fds)
-    launch.nics.append(Attached(nic, name, mtu, plan, verdict, args))
 
 
 def detach(
@@ -380,7 +240,7 @@ def plug(
 
             nic, plan = policed(nic, change)
     verdict = decide(Policy.OFF, nic.model, None)
-    return Attached(nic, tap, _mtu_of(plan, view.tap), plan, verdict, None)
+    return Attached(nic, tap, mtu_after(plan, view.tap), plan, verdict, None)
 
 
 def unplug(tap: str, *, wait: float = WAIT_SECONDS) -> Plan:
@@ -400,7 +260,7 @@ def unplug(tap: str, *, wait: float = WAIT_SECONDS) -> Plan:
         return plan
 
 
-def _mtu_of(plan: Plan, tap: Link | None) -> int:
+def mtu_after(plan: Plan, tap: Link | None) -> int:
     """Return the MTU, in bytes, that the TAP has after a plan: a held one may keep its own."""
     set_to = [move.do.mtu for move in plan.moves if isinstance(move.do, SetMtu)]
     return set_to[-1] if set_to or tap is None else tap.mtu
