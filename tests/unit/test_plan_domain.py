@@ -48,7 +48,9 @@ def test_a_wish_that_says_nothing_gets_what_the_network_gives(interface: Interfa
     each = joined(interface)
     assert each.nic == Nic("vm1", 0, "br0", MAC, None, 1, Policy.AUTO, "virtio-net-pci", 0)
     assert each.made is (interface.kind == "ethernet")
-    assert set(each.sources) == {"network", "bridge", "mac", "mtu", "queues", "vhost", "model"}
+    assert set(each.sources) == {
+        *("network", "bridge", "mac", "mtu", "queues", "vhost", "model", "guard")
+    }
 
 
 def test_the_xml_goes_before_the_network_and_each_source_is_named() -> None:

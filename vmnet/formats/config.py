@@ -13,14 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vmnet.errors import ConfigError, InvalidInput, NotFound
+from vmnet.formats.portconfig import port_ask
+from vmnet.model.mac import parse_guest_mac
 from vmnet.model.names import check_link_name, check_vm_name
 from vmnet.model.network import Network
 from vmnet.model.nic import check_mtu, check_queues
+from vmnet.model.port import PORT_KEYS, USUAL, settle_port
 from vmnet.model.vhost import Policy
 
 T = TypeVar("T")
 
 PATH = "/etc/vmnet/vmnet.toml"
+_NETWORK_KEYS = ("bridge", "mtu", "queues", "vhost", "strict", "uplinks", *PORT_KEYS)
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,12 @@ class TapRule:
     Attributes:
         network: the network to plug it into.
         vm: its VM's name, or None for the TAP's own name.
+        mac: its guest's MAC, which QEMU does not tell a script; None if nobody says.
     """
 
     network: str
     vm: str | None = None
+    mac: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,22 +110,39 @@ def _tables(source: str, data: dict[str, Any], key: str) -> dict[str, dict[str, 
 
 def _network(source: str, name: str, table: dict[str, Any]) -> Network:
     at = f"network.{name}"
-    _known(source, at, table, ("bridge", "mtu", "queues", "vhost"))
+    _known(source, at, table, _NETWORK_KEYS)
     bridge = _typed(source, f"{at}.bridge", table.get("bridge"), str, "a bridge's name")
     if bridge is None:
         raise _bad(source, f"{at}.bridge", "is missing")
     mtu = _typed(source, f"{at}.mtu", table.get("mtu"), int, "a number of bytes")
     queues = _typed(source, f"{at}.queues", table.get("queues", 1), int, "a number of queue pairs")
     vhost = _typed(source, f"{at}.vhost", table.get("vhost", "auto"), str, _policies())
+    strict = _typed(source, f"{at}.strict", table.get("strict", False), bool, "true or false")
+    uplinks = _names(source, f"{at}.uplinks", table.get("uplinks", []))
     try:
         check_link_name(bridge, "bridge")
         check_mtu(mtu)
         check_queues(queues)
+        port = settle_port(USUAL, port_ask(table))
     except InvalidInput as error:
         raise _bad(source, at, f"cannot be: {error.message}") from error
     if vhost not in list(Policy):
         raise _bad(source, f"{at}.vhost", f"is {vhost!r}, expected {_policies()}")
-    return Network(name, bridge, mtu, queues or 1, Policy(vhost))
+    network = Network(name, bridge, mtu, queues or 1, Policy(vhost), port, bool(strict), uplinks)
+    if uplinks and not strict:
+        raise _bad(source, f"{at}.uplinks", "says who may send beside vmnet's ports: with strict")
+    return network
+
+
+def _names(source: str, at: str, value: Any) -> tuple[str, ...]:
+    names = _typed(source, at, value, list, "a list of links' names") or []
+    for name in names:
+        _typed(source, at, name, str, "a list of links' names")
+        try:
+            check_link_name(name, "link")
+        except InvalidInput as error:
+            raise _bad(source, at, f"cannot be: {error.message}") from error
+    return tuple(names)
 
 
 def _policies() -> str:
@@ -128,19 +151,21 @@ def _policies() -> str:
 
 def _tap(source: str, name: str, table: dict[str, Any], networks: dict[str, Network]) -> TapRule:
     at = f"tap.{name}"
-    _known(source, at, table, ("network", "vm"))
+    _known(source, at, table, ("network", "vm", "mac"))
     network = _typed(source, f"{at}.network", table.get("network"), str, "the name of a network")
     if network is None:
         raise _bad(source, f"{at}.network", "is missing")
     if network not in networks:
         raise _bad(source, f"{at}.network", f"names no network: {network!r}")
     vm = _typed(source, f"{at}.vm", table.get("vm"), str, "a VM's name")
+    mac = _typed(source, f"{at}.mac", table.get("mac"), str, "the guest's MAC")
     try:
         check_link_name(name, "tap")
         check_vm_name(name if vm is None else vm)
+        mac = parse_guest_mac(mac) if mac is not None else None
     except InvalidInput as error:
         raise _bad(source, at, f"cannot be: {error.message}") from error
-    return TapRule(network, vm)
+    return TapRule(network, vm, mac)
 
 
 def _bridges(source: str, data: dict[str, Any]) -> dict[str, str]:

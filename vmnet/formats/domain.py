@@ -20,6 +20,7 @@ from vmnet.errors import InvalidInput
 from vmnet.model.domain import NICS_KEY, NICS_URI, NICS_URI_ANY, Domain, Interface, NicWish
 from vmnet.model.mac import parse_guest_mac
 from vmnet.model.names import NIC_MAX, check_vm_name, shorten
+from vmnet.model.port import PORT_KEYS, parse_port, port_texts
 from vmnet.model.vhost import Policy
 
 #: libvirt's own limit of a string in a message (src/remote/remote_protocol.x REMOTE_STRING_MAX).
@@ -29,7 +30,7 @@ _METADATA = ["domain", "metadata"]
 _START_TAG = re.compile(rb"""<[^<>"']*(?:"[^"]*"[^<>"']*|'[^']*'[^<>"']*)*>""")
 #: One after the other, so that what looks like an attribute inside a value is none.
 _ATTRIBUTE = re.compile(rb"""\s([^\s=<>"']+)(\s*=\s*)("[^"]*"|'[^']*')""")
-_WISH_KEYS = ("mac", "nic", "network", "vhost")
+_WISH_KEYS = ("mac", "nic", "network", "vhost", *PORT_KEYS)
 #: A number too long to be one of anything; the rules for what it counts refuse it.
 _HUGE = 10**9
 
@@ -251,9 +252,10 @@ def _wish(node: _Node, place: int) -> NicWish:
         raise _bad_metadata("network='' names none; left out, it is the default one")
     try:
         mac = parse_guest_mac(attributes["mac"])
+        port = parse_port({key: attributes.get(key) for key in PORT_KEYS})
     except InvalidInput as error:
         raise _bad_metadata(error.message) from error
-    return NicWish(mac, number, network, None if vhost is None else Policy(vhost))
+    return NicWish(mac, number, network, None if vhost is None else Policy(vhost), port)
 
 
 def _known(node: _Node, keys: tuple[str, ...], what: str) -> None:
@@ -297,6 +299,7 @@ def _attributes(wish: NicWish) -> str:
         "nic": str(wish.nic),
         "network": wish.network,
         "vhost": wish.vhost,
+        **port_texts(wish.port),
     }
     return " ".join(f'{k}="{_escaped(v)}"' for k, v in values.items() if v is not None)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from vmnet.errors import Conflict
 from vmnet.model.names import shorten, typed
+from vmnet.model.port import PortAsk
 from vmnet.model.vhost import Policy
 
 #: The namespace of vmnet's element in `<metadata>`; its last part is the schema's version.
@@ -62,12 +63,14 @@ class NicWish:
         nic: its number for vmnet.
         network: a network of vmnet's configuration; None for the default one.
         vhost: who is to move the packets; None for what the network says.
+        port: what may pass at its port, less than what the network says.
     """
 
     mac: str
     nic: int
     network: str | None = None
     vhost: Policy | None = None
+    port: PortAsk = PortAsk()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,14 @@ def _text(key: str, value: Any) -> str:
     return ",".join(map(str, value))
 
 
+def merged_asks(old: PortAsk, new: PortAsk) -> PortAsk:
+    """Return what is asked for after asking again; what is lifted is not asked for any more."""
+    asked = {f.name: getattr(new, f.name) for f in fields(PortAsk)}
+    both = replace(old, **{name: value for name, value in asked.items() if value is not None})
+    lifted = [n for n in asked if not (getattr(both, n) or isinstance(getattr(both, n), bool))]
+    return replace(both, **dict.fromkeys(lifted))
+
+
 def settle_port(base: Port, ask: PortAsk) -> Port:
     """Return the port that comes of what there is and what is asked for.
 

@@ -29,7 +29,9 @@ from vmnet.model.names import (
 )
 from vmnet.model.network import Network
 from vmnet.model.nic import Nic, check_model, check_mtu, check_queues
-from vmnet.model.port import port_digest
+from vmnet.model.port import (
+    port_digest,
+)
 from vmnet.model.step import (
     AddAltname,
     DropAltname,
@@ -44,9 +46,10 @@ from vmnet.model.step import (
     SetUp,
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag, vm_in_tag
-from vmnet.model.vhost import Finding, Policy, Reason
+from vmnet.model.vhost import Finding, Reason
 from vmnet.plan.adjust import still_arriving
 from vmnet.plan.attach import Moment, check_bridge, check_mac_free, check_mtu_fits, plan_attach
+from vmnet.plan.ceiling import ceiled_port, check_ceiling, port_sources
 from vmnet.plan.passage import plan_passage
 from vmnet.plan.refusals import held, is_held, not_a_tap
 
@@ -124,13 +127,14 @@ def _check_targets(nics: list[DomainNic]) -> None:
 def _joined(domain: Domain, interface: Interface, wish: NicWish, network: Network) -> DomainNic:
     try:
         made = _is_made(interface)
-        _check_ceiling(interface, wish, network, made=made)
+        check_ceiling(interface, wish, network, made=made)
         if made or interface.target:
             check_link_name(interface.target, "tap")
         check_mtu(interface.mtu)
         model = model_of(interface)
         check_model(model)
         check_queues(interface.queues, model)
+        port = ceiled_port(wish, network)
     except VmnetError as error:
         error.message = f"NIC {wish.nic} ({wish.mac}): {error.message}"
         raise
@@ -144,6 +148,9 @@ def _joined(domain: Domain, interface: Interface, wish: NicWish, network: Networ
         vhost=wish.vhost or network.vhost,
         model=model,
         owner=_LIBVIRT_UID,
+        port=port,
+        strict=network.strict,
+        trusted=network.uplinks,
     )
     return DomainNic(wish, interface, nic, made, _sources(interface, wish, network))
 
@@ -159,6 +166,7 @@ def _sources(interface: Interface, wish: NicWish, network: Network) -> dict[str,
         "queues": "the domain's XML, <driver queues=>" if interface.queues > 1 else "every NIC",
         "vhost": "the domain's metadata" if wish.vhost else of_network,
         "model": "the domain's XML, <model type=>" if interface.model else "libvirt's default",
+        **port_sources(wish, network, of_network),
     }
 
 
@@ -179,40 +187,6 @@ def _is_made(interface: Interface) -> bool:
             remedy="use type ethernet, bridge or network, or take the wish out of the metadata",
         )
     return False
-
-
-def _check_ceiling(interface: Interface, wish: NicWish, network: Network, *, made: bool) -> None:
-    if not made and interface.bridge not in ("", network.bridge):
-        raise _elsewhere(interface, network)
-    if network.mtu is not None and (interface.mtu or 0) > network.mtu:
-        raise Conflict(
-            f"MTU {interface.mtu} is over the {network.mtu} of network {network.name!r}",
-            code="beyond-network",
-            remedy=f"ask for at most {network.mtu} in <mtu size=>",
-        )
-    if wish.vhost is not None and not _narrower(wish.vhost, network.vhost):
-        raise Conflict(
-            f"vhost={wish.vhost} goes beyond vhost={network.vhost} of network {network.name!r}",
-            code="beyond-network",
-            remedy="leave vhost out of the metadata",
-        )
-
-
-def _elsewhere(interface: Interface, network: Network) -> Conflict:
-    says, remedy = "the XML says", "name the network's bridge in <source>"
-    if interface.network:  # of which libvirt tells the bridge in `start`, not before
-        says = f"libvirt's network {shorten(interface.network)!r} is on"
-        remedy = "put libvirt's network on the same bridge"
-    return Conflict(
-        f"{says} bridge {shorten(interface.bridge)!r}, but network {network.name!r} of this host "
-        f"is on {network.bridge!r}",
-        code="beyond-network",
-        remedy=f"{remedy}, or name another network in the metadata",
-    )
-
-
-def _narrower(wished: Policy, given: Policy) -> bool:
-    return given in (Policy.AUTO, Policy.PREFER) or wished is given
 
 
 def model_of(interface: Interface) -> str:

@@ -14,7 +14,7 @@ when it does; `stopped` and `release` after it, also when one of the others fail
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vmnet.errors import Busy, InvalidInput, NotFound, VhostUnavailable, VmnetError
 from vmnet.formats.config import Config
@@ -29,6 +29,7 @@ from vmnet.model.host import Link
 from vmnet.model.names import LINK_NAME_MAX, typed
 from vmnet.model.network import Network
 from vmnet.model.nic import Nic
+from vmnet.model.portstep import RateStep
 from vmnet.model.step import Plan
 from vmnet.model.tag import Life
 from vmnet.model.vhost import Policy, Reason, Verdict, decide, is_virtio, needs_look
@@ -42,17 +43,20 @@ from vmnet.plan.domain import (
     plan_adopt,
     plan_prepare,
 )
+from vmnet.plan.port import check_bridge_can
 from vmnet.plan.unwished import check_unwished
 from vmnet.service.base import (
     changing,
     complain,
-    locked_for,
     moment,
+    placed,
     planned,
+    policed,
     raise_all,
     tagged,
     vm_lock,
 )
+from vmnet.service.outside import clear
 
 
 @dataclass
@@ -185,17 +189,24 @@ def _prepare_one(
     netlink: Netlink, work: Apply, each: DomainNic, done: Handled, *, dry_run: bool
 ) -> None:
     nic, name = each.nic, each.interface.target
-    with locked_for(f"bridge:{nic.bridge}", wait=WAIT_SECONDS, dry_run=dry_run):
+    with placed(nic.bridge, wait=WAIT_SECONDS, dry_run=dry_run):
         if not each.made:
             # The TAP that libvirt makes is not there yet; its bridge has to be.
-            check_mtu_fits(nic, check_bridge(nic.bridge, place_view(netlink, nic)))
+            bridge = check_bridge(nic.bridge, place_view(netlink, nic))
+            check_mtu_fits(nic, bridge)
+            check_bridge_can(nic.port, bridge)
             return
         view = nic_view(netlink, name, nic, holders=False)
-        plan = planned(view, lambda view: plan_prepare(nic, view, moment()))
+
+        def change(nic: Nic) -> Plan:
+            plan = planned(view, lambda view: plan_prepare(nic, view, moment()))
+            if not dry_run:
+                work.run(plan, lambda: _complain(netlink, replace(each, nic=nic)))
+            return plan
+
+        _, plan = policed(nic, change)
         done.plans[name] = plan
         done.notes += plan.notes
-        if not dry_run:
-            work.run(plan, lambda: _complain(netlink, each))
 
 
 def start(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
@@ -217,11 +228,15 @@ def start(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
 
 def keep_one(netlink: Netlink, work: Apply, each: DomainNic, *, dry_run: bool) -> Plan:
     """Bring one NIC of a running domain to what is wished, under the lock of its bridge."""
-    with locked_for(f"bridge:{each.nic.bridge}", wait=WAIT_SECONDS, dry_run=dry_run):
-        plan = _plan_kept(netlink, each)
-        if not dry_run:
-            work.run(plan, lambda: _complain(netlink, each))
-        return plan
+    with placed(each.nic.bridge, wait=WAIT_SECONDS, dry_run=dry_run):
+
+        def change(nic: Nic) -> Plan:
+            plan = _plan_kept(netlink, replace(each, nic=nic))
+            if not dry_run:
+                work.run(plan, lambda: _complain(netlink, replace(each, nic=nic)))
+            return plan
+
+        return policed(each.nic, change)[1]
 
 
 def _plan_kept(netlink: Netlink, each: DomainNic) -> Plan:
@@ -245,6 +260,12 @@ def _complain(netlink: Netlink, each: DomainNic) -> None:
     complain(_plan_kept(netlink, each), f"tap {each.interface.target!r}")
 
 
+def _lost_rates(netlink: Netlink, each: DomainNic) -> bool:
+    """Say whether rates are missing and nothing else: libvirt takes any qdisc from its TAPs."""
+    left = _plan_kept(netlink, each).moves
+    return bool(left) and all(isinstance(move.do, RateStep) for move in left)
+
+
 def started(xml: bytes, config: Config) -> Handled:
     """Look whether a domain that runs has got what was wished, vhost-net included.
 
@@ -253,8 +274,11 @@ def started(xml: bytes, config: Config) -> Handled:
         VmnetError: a TAP is not as it was set up.
     """
     domain, nics, done = _begun(xml, config)
-    with changing(vm_lock(domain.name), wait=WAIT_SECONDS, dry_run=True) as netlink:
+    lock = vm_lock(domain.name)
+    with changing(lock, wait=WAIT_SECONDS, dry_run=False) as netlink, Apply(netlink) as work:
         for each in nics:
+            if _lost_rates(netlink, each):
+                keep_one(netlink, work, each, dry_run=False)
             _complain(netlink, each)
         prove_vhost(netlink, domain, nics, done)
     return done
@@ -312,6 +336,12 @@ def release(vm: str) -> Handled:
                     done.plans[link.name] = plan
             except VmnetError as error:
                 errors.append(error)
+        try:
+            left = clear(netlink, vm, gone=frozenset(done.plans), wait=WAIT_SECONDS)
+        except VmnetError as error:
+            errors.append(error)
+        else:
+            done.plans |= {"beside the TAPs": left} if left.moves else {}
     raise_all(errors)
     return done
 

@@ -16,6 +16,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.model.host import Link
 from vmnet.model.names import check_vm_name, shorten
 from vmnet.model.nic import Nic, Wish
+from vmnet.model.port import USUAL, port_settings
 from vmnet.model.tag import Tag
 from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.domain import DomainNic
@@ -74,7 +75,8 @@ def _domain_nic(netlink: Netlink, config: Config, each: DomainNic) -> Explained:
     bridge = netlink.link(each.nic.bridge)
     if each.nic.mtu is None and bridge is not None:
         values["mtu"] = str(bridge.mtu)
-    settings = tuple(Setting(n, values[n], each.sources[n]) for n in ("network", *_ORDER))
+    names = ("network", *_ORDER, *port_settings(each.nic.port))
+    settings = tuple(Setting(n, values[n], each.sources[n]) for n in names)
     return Explained(each.nic.nic, each.interface.target, settings)
 
 
@@ -114,7 +116,11 @@ def _plain(netlink: Netlink, config: Config, vm: str, link: Link, tag: Tag) -> E
     }
     if not own:
         values["mtu"] = str(link.mtu)
-    return Explained(tag.nic, link.name, tuple(Setting(n, values[n], sources[n]) for n in _ORDER))
+    port = port_settings(nic.port)
+    usual = port_settings(USUAL)
+    sources |= {k: "every NIC" if usual.get(k) == v else "the port itself" for k, v in port.items()}
+    settings = tuple(Setting(n, values[n], sources[n]) for n in (*_ORDER, *port))
+    return Explained(tag.nic, link.name, settings)
 
 
 def _values(nic: Nic) -> dict[str, str]:
@@ -125,4 +131,5 @@ def _values(nic: Nic) -> dict[str, str]:
         "queues": str(nic.queues),
         "vhost": nic.vhost.value,
         "model": nic.model,
+        **port_settings(nic.port),
     }

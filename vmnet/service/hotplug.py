@@ -48,13 +48,15 @@ from vmnet.service.base import (
     carry_out,
     changing,
     complain,
-    locked_for,
     moment,
+    placed,
+    policed,
     raise_all,
     tagged,
     vm_lock,
 )
 from vmnet.service.nics import Attached, Detached
+from vmnet.service.outside import clear
 from vmnet.service.resolve import open_vhost, resolve
 
 if TYPE_CHECKING:
@@ -137,12 +139,17 @@ def _plug(
     work.hold(VHOST_NODE, vhost_fds)
     if not dry_run:
         work.run(clear)
-    with locked_for(f"bridge:{nic.bridge}", wait=wait, dry_run=dry_run):
+    with placed(nic.bridge, wait=wait, dry_run=dry_run):
         view = cleared(view) if dry_run and clear.moves else nic_view(netlink, name, nic)
-        opening = plan_open(nic, view, seen, moment())
+
+        def change(nic: Nic) -> Plan:
+            opening = plan_open(nic, view, seen, moment())
+            if not dry_run:
+                work.run(opening, lambda: _verify(netlink, name, nic))
+            return opening
+
+        nic, opening = policed(nic, change)
         mtu = nic.mtu or check_bridge(nic.bridge, view).mtu
-        if not dry_run:
-            work.run(opening, lambda: _verify(netlink, name, nic))
     node = VHOST_NODE if vhost_fds else ""
     plugging = Plan() if plugged else plan_plug(nic, name, mtu, node, seen)
     if not dry_run:
@@ -248,6 +255,11 @@ def hotunplug(
             else:
                 if plan.moves:
                     done.append(Detached(link_name(vm, number), vm, number, plan))
+        if done and not dry_run:
+            try:
+                clear(netlink, vm, wait=wait)
+            except VmnetError as error:
+                errors.append(error)
     raise_all(errors)
     return done
 

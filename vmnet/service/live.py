@@ -26,15 +26,16 @@ from vmnet.kernel.observe import holders_of, nic_view
 from vmnet.model.domain import DomainState
 from vmnet.model.names import check_nic, check_vm_name
 from vmnet.model.nic import Nic, Wish, check_wish
-from vmnet.model.step import Move, Plan, Where
+from vmnet.model.step import DeleteLink, DropTap, Move, Plan, Where
 from vmnet.model.tag import Life
 from vmnet.model.vhost import Verdict
 from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.domain import DomainNic, plan_prepare
 from vmnet.plan.live import plan_change, plan_changes, targets
-from vmnet.service.base import locked_for, moment, opened, planned, tagged, vm_lock
+from vmnet.service.base import locked_for, moment, opened, placed, planned, policed, tagged, vm_lock
 from vmnet.service.domains import Handled, keep_one, look, prove_vhost, vhost_verdict
+from vmnet.service.outside import clear
 from vmnet.service.settle import Settled, documents, removal, settle
 
 
@@ -168,11 +169,17 @@ def _make_tap(netlink: Netlink, work: Apply, settled: Settled, *, dry_run: bool)
     with locked_for(vm_lock(each.nic.vm), wait=WAIT_SECONDS, dry_run=dry_run):
         if settled.changes[Where.LIVE].before is not None:
             return list(keep_one(netlink, work, each, dry_run=dry_run).moves)
-        with locked_for(f"bridge:{each.nic.bridge}", wait=WAIT_SECONDS, dry_run=dry_run):
+        with placed(each.nic.bridge, wait=WAIT_SECONDS, dry_run=dry_run):
             view = nic_view(netlink, each.interface.target, each.nic, holders=False)
-            plan = planned(view, lambda view: plan_prepare(each.nic, view, moment()))
+
+            def change(nic: Nic) -> Plan:
+                plan = planned(view, lambda view: plan_prepare(nic, view, moment()))
+                if not dry_run:
+                    work.run(plan)
+                return plan
+
+            _, plan = policed(each.nic, change)
             if not dry_run:
-                work.run(plan)
                 work.let_go(each.interface.target)  # libvirt is to open it
             return list(plan.moves)
 
@@ -295,4 +302,6 @@ def _drop_taps(netlink: Netlink, work: Apply, vm: str, mac: str, *, dry_run: boo
                 if not dry_run:
                     work.run(plan)
                 moves += plan.moves
+        gone = frozenset(m.do.link.name for m in moves if isinstance(m.do, DropTap | DeleteLink))
+        moves += clear(netlink, vm, gone=gone, dry_run=dry_run).moves
     return moves

@@ -21,6 +21,7 @@ from vmnet.model.mac import derive
 from vmnet.model.names import is_made_name, link_name, typed
 from vmnet.model.network import Network
 from vmnet.model.nic import USUAL_MTU, Wish
+from vmnet.model.port import PortAsk, merged_asks
 from vmnet.model.step import Where
 from vmnet.model.vhost import Policy
 from vmnet.plan.domain import DomainNic, domain_nics
@@ -78,7 +79,8 @@ def settle(
     network = _network(wish, old, config)
     vhost = wish.vhost or (old.vhost if old else None)
     number = wish.nic
-    new = NicWish(mac, number, network.name, vhost)
+    port = merged_asks(old.port if old else PortAsk(), wish.port)
+    new = NicWish(mac, number, network.name, vhost, port)
     known = next((i for d in domains if (i := d.interface(mac)) is not None), None)
     bridge = netlink.link(network.bridge)
     queues = wish.queues or (known.queues if known else network.queues)

@@ -41,7 +41,7 @@ def template(wish: Wish, config: Config, *, by_libvirt: bool) -> str:
         mtu=wish.mtu or network.mtu,
         driver="",
     )
-    new = NicWish(mac, wish.nic, network.name)
+    new = NicWish(mac, wish.nic, network.name, port=wish.port)
     metadata = fill(text_of("metadata"), {"nics_xml": nics_xml([new])})
     name = "interface-bridge" if by_libvirt else "interface-ethernet"
     return f"{metadata}\n{fill(text_of(name), values)}"
