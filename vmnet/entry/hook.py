@@ -48,7 +48,8 @@ def handle(name: str, operation: str, xml: bytes) -> bytes | None:
         case "release":
             done = domains.release(check_vm_name(name))
         case "migrate" | "restore":
-            done, mapped = domains.arrive(xml, settings.load())
+            running = operation == "migrate"
+            done, mapped = domains.arrive(xml, settings.load(), running=running)
         case _:
             return None
     _log(operation, done)

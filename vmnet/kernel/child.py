@@ -102,6 +102,29 @@ def stand_by(
     return call
 
 
+def apart(work: Callable[[], object]) -> None:
+    """Let a process do something that outlives this one, and return at once.
+
+    It has none of this one's descriptors, session or signals.
+
+    Raises:
+        VmnetError: there could be no process.
+    """
+    try:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if os.fork() == 0:
+                    _be_apart()
+                    _let_go_of_everything()
+                    work()
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+    except OSError as error:
+        raise of_errno("start a process that waits", error.errno or 0) from error
+
+
 def _asked(work: Callable[[], Any], limit: float) -> bytes:
     read_end, write_end = os.pipe()
     try:

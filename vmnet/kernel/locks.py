@@ -93,7 +93,7 @@ def _open(path: Path) -> int:
     try:
         for _ in range(_OPEN_TRIES):
             try:
-                _check_folder()
+                check_folder()
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             except FileNotFoundError:
                 # The folder is made by the first call after boot; gc removes it when it is empty.
@@ -103,7 +103,7 @@ def _open(path: Path) -> int:
         raise _cannot(error) from error
 
 
-def _check_folder() -> None:
+def check_folder() -> None:
     """Refuse a folder that is not root's alone: in it others could keep vmnet from its locks.
 
     Raises:
@@ -188,11 +188,13 @@ def _process(pid: str) -> str:
 
 
 def remove_leftovers() -> int:
-    """Remove lock files that nobody holds, of whatever namespace; return how many."""
+    """Remove marks, and lock files that nobody holds, of whatever namespace; return how many."""
     removed = 0
     try:
-        _check_folder()
+        check_folder()
         paths = list(RUN_DIR.glob("*.lock"))
+        for mark in RUN_DIR.glob("*.mark"):
+            mark.unlink(missing_ok=True)
     except (OSError, NotPermitted):
         return 0
     for path in paths:

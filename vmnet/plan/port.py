@@ -9,6 +9,7 @@ Privilege: none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import IPv6Address
 
 from vmnet.errors import Conflict
@@ -19,7 +20,8 @@ from vmnet.model.port import Port
 from vmnet.model.portfacts import PortFacts, VlanEntry
 from vmnet.model.portstep import AddVlans, DropVlans, PinMac, PortStep, SetPort, UnpinMac
 from vmnet.model.ref import Ref
-from vmnet.model.step import Move
+from vmnet.model.step import Move, Plan, SetAlias
+from vmnet.model.tag import Tag, format_tag
 from vmnet.model.vlan import VidRange, Vlans, merged
 
 #: What a port has when it comes into a bridge (net/bridge/br_if.c new_nbp).
@@ -178,6 +180,23 @@ def _vlan_moves(port: Port, link: Ref, facts: PortFacts, bridge: Link) -> list[M
 
 def _ranges(vids: Iterable[int]) -> tuple[VidRange, ...]:
     return merged(VidRange(vid, vid) for vid in vids)
+
+
+def plan_arrived(tap: Link, tag: Tag, facts: PortFacts) -> Plan:
+    """Return what keeps a guest at its port that was to come from another host and is here now."""
+    link = Ref(tap.name, tap.index)
+    moves = []
+    if facts.flags.get("guard", False):
+        off = {"learning": False, "locked": True}
+        change = {n: on for n, on in off.items() if facts.flags.get(n, on) is not on}
+        moves.append(Move(PinMac(link, tag.mac), UnpinMac(link, tag.mac)))
+        if change:
+            moves.append(
+                Move(_set(link, change), _set(link, {n: not on for n, on in change.items()}))
+            )
+    here = format_tag(replace(tag, arriving=False))
+    moves.append(Move(SetAlias(link, here), SetAlias(link, tap.alias)))
+    return Plan(tuple(moves))
 
 
 def port_of(facts: PortFacts, bridge: Link | None, mac: str) -> Port:

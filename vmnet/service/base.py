@@ -88,9 +88,9 @@ def planned(view: NicView, plan: Callable[[NicView], Plan]) -> Plan:
         return plan(with_holders(view))
 
 
-def moment() -> Moment:
+def moment(*, arriving: bool = False) -> Moment:
     """Return what a plan needs to know of this moment."""
-    return Moment(host.new_generation(), host.boottime())
+    return Moment(host.new_generation(), host.boottime(), arriving)
 
 
 def vm_lock(vm: str) -> str:

@@ -33,7 +33,7 @@ from vmnet.model.portstep import RateStep
 from vmnet.model.step import Plan
 from vmnet.model.tag import Life
 from vmnet.model.vhost import Policy, Reason, Verdict, decide, is_virtio, needs_look
-from vmnet.plan.attach import check_bridge, check_mtu_fits, plan_attach
+from vmnet.plan.attach import Moment, check_bridge, check_mtu_fits, plan_attach
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.domain import (
     DomainNic,
@@ -45,6 +45,7 @@ from vmnet.plan.domain import (
 )
 from vmnet.plan.port import check_bridge_can
 from vmnet.plan.unwished import check_unwished
+from vmnet.service.arrival import expect, forget, is_expected, watch
 from vmnet.service.base import (
     changing,
     complain,
@@ -199,7 +200,7 @@ def _prepare_one(
         view = nic_view(netlink, name, nic, holders=False)
 
         def change(nic: Nic) -> Plan:
-            plan = planned(view, lambda view: plan_prepare(nic, view, moment()))
+            plan = planned(view, lambda view: plan_prepare(nic, view, _moment(nic)))
             if not dry_run:
                 work.run(plan, lambda: _complain(netlink, replace(each, nic=nic)))
             return plan
@@ -207,6 +208,10 @@ def _prepare_one(
         _, plan = policed(nic, change)
         done.plans[name] = plan
         done.notes += plan.notes
+
+
+def _moment(nic: Nic) -> Moment:
+    return moment(arriving=is_expected(nic.vm))
 
 
 def start(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
@@ -249,7 +254,7 @@ def _plan_kept(netlink: Netlink, each: DomainNic) -> Plan:
             "attach it again",
         )
     if not each.made:
-        return plan_adopt(each.nic, view, moment())
+        return plan_adopt(each.nic, view, _moment(each.nic))
     return planned(
         view, lambda view: plan_attach(each.nic, view, moment(), life=Life.DOMAIN, live=True)
     )
@@ -281,6 +286,9 @@ def started(xml: bytes, config: Config) -> Handled:
                 keep_one(netlink, work, each, dry_run=False)
             _complain(netlink, each)
         prove_vhost(netlink, domain, nics, done)
+    if is_expected(domain.name):
+        forget(domain.name)
+        watch(domain.name)
     return done
 
 
@@ -325,6 +333,7 @@ def release(vm: str) -> Handled:
     """
     done = Handled(vm)
     errors: list[VmnetError] = []
+    forget(vm)
     with changing(vm_lock(vm), wait=WAIT_SECONDS, dry_run=False) as netlink:
         for link, tag in tagged(netlink, vm):
             if tag.life is not Life.DOMAIN:
@@ -346,11 +355,16 @@ def release(vm: str) -> Handled:
     return done
 
 
-def arrive(xml: bytes, config: Config) -> tuple[Handled, bytes | None]:
+def arrive(xml: bytes, config: Config, *, running: bool = False) -> tuple[Handled, bytes | None]:
     """Look at a domain that comes from elsewhere: a migration, or a saved one.
 
     Nothing is made: after `migrate` there may be no other operation. What cannot work here is
     refused now, when that costs nothing.
+
+    Args:
+        xml: the domain.
+        config: the configuration.
+        running: it still runs where it comes from.
 
     Returns:
         What was seen, and the XML with this host's bridges if the configuration maps any.
@@ -366,4 +380,6 @@ def arrive(xml: bytes, config: Config) -> tuple[Handled, bytes | None]:
         for each in nics:
             view = place_view(netlink, each.nic)
             check_mtu_fits(each.nic, check_bridge(each.nic.bridge, view))
+    if running:
+        expect(domain.name)
     return done, mapped
