@@ -36,6 +36,8 @@ COMMANDS = [
     ["hook", "uninstall"],
     ["hook", "status"],
     ["hook", "test"],
+    ["up"],
+    ["down"],
 ]
 GROUPS: list[list[str]] = [[], ["bridge"], ["config"], ["hook"]]
 

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from vmnet.errors import ConfigError, NotFound
 from vmnet.formats.config import Config, TapRule, parse_config
+from vmnet.formats.hostconfig import BridgeRule
 from vmnet.model.network import Network
+from vmnet.model.port import port_settings
 from vmnet.model.vhost import Policy
 
 WHOLE = """
@@ -39,6 +41,110 @@ def test_every_key_is_read() -> None:
         },
         {"tap0": TapRule("dmz", "a b"), "tap1": TapRule("lan", None)},
     )
+
+
+PORTS = """
+[bridge.br0]
+vlan-filtering = true
+[bridge.br1]
+mtu = 9000
+[network.lan]
+bridge = "br0"
+vlan = 10
+address = ["10.0.0.0/24", "2001:db8::/64"]
+dhcp-guard = true
+rate-out = "100mbit"
+strict = true
+uplinks = ["eth1"]
+[network.lab]
+bridge = "br1"
+guard = false
+trunk = "10,20-29"
+native = 1
+[tap.tap0]
+network = "lan"
+mac = "52:54:00:00:00:01"
+[[vm.web]]
+network = "lan"
+address = "10.0.0.5"
+owner = "qemu"
+[[vm.web]]
+nic = 7
+owner = 1000
+"""
+
+
+def test_what_may_pass_is_read_and_what_up_is_to_make() -> None:
+    found = parse_config(PORTS, "x")
+    lan, lab = found.networks["lan"], found.networks["lab"]
+    assert port_settings(lan.port) == {
+        "vlan": "10",
+        "guard": "on",
+        "address": "10.0.0.0/24,2001:db8::/64",
+        "dhcp-guard": "on",
+        "rate-out": "100mbit",
+    }
+    assert (lan.strict, lan.uplinks) == (True, ("eth1",))
+    assert port_settings(lab.port) == {"trunk": "10,20-29", "native": "1", "guard": "off"}
+    assert found.taps["tap0"].mac == "52:54:00:00:00:01"
+    assert found.own_bridges == (
+        BridgeRule("br0", None, vlan_filtering=True),
+        BridgeRule("br1", 9000),
+    )
+    assert [(each.wish.vm, each.wish.nic, each.owner) for each in found.nics] == [
+        ("web", 0, "qemu"),
+        ("web", 7, "1000"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("vlan = 0", "VLAN"),
+        ("vlan = 4095", "VLAN"),
+        ("vlan = 1.5", "vlan is float"),
+        ('trunk = "29-20"', "29-20"),
+        ("vlan = 1\ntrunk = 2", "exclude"),
+        ('rate-in = "0"', "rate"),
+        ('rate-in = "fast"', "fast"),
+        ('address = "10.0.0.300"', "10.0.0.300"),
+        ("address = [1.5]", "address is list"),
+        ('guard = "perhaps"', "perhaps"),
+        ("guard = false\nra-guard = true", "guard"),
+        ("strict = 1", "strict"),
+        ('uplinks = "eth1"', "uplinks"),
+        ('uplinks = ["a/b"]', "a/b"),
+        ('uplinks = ["eth1"]', "strict"),
+    ],
+)
+def test_what_can_never_pass_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=r"network\.lan") as caught:
+        parse_config(LAN + text, "x")
+    assert why in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[bridge.br0]\nmtu = 'x'",
+        "[bridge.br0]\ncolour = 1",
+        "[bridge.br0]\nvlan-filtering = 1",
+        "[bridge.'a/b']",
+        "[vm.web]\nnic = 0",
+        "vm = 1",
+        "[[vm.web]]\nnic = 'x'",
+        "[[vm.web]]\nnic = 1\n[[vm.web]]",
+        "[[vm.web]]\nnetwork = 'wan'",
+        "[[vm.web]]\nvhost = 'maybe'",
+        "[[vm.web]]\nmac = 'x'",
+        "[[vm.web]]\ncolour = 1",
+        "[[vm.'']]",
+        "vm.web = [1]",
+    ],
+)
+def test_what_up_could_never_make_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse_config(text, "x")
 
 
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "[network]\n", "[tap]\n[network]\n"])

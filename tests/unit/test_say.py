@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.unit.values import HELD, MAC, NOW, attached, launched, nic, view
-from vmnet.entry import say
+from vmnet.entry import say, say_whole
 from vmnet.errors import NotFound
 from vmnet.formats import qemu
 from vmnet.formats.config import parse_config
@@ -80,7 +80,7 @@ ANSWERS: dict[str, Callable[..., None]] = {
     "probe": lambda as_json: say.checks(
         [Check("tap frame", "broken", HOSTILE, HOSTILE, "x", 1.0)], as_json=as_json
     ),
-    "config": lambda as_json: say.config(parse_config(CONFIG, "x"), as_json=as_json),
+    "config": lambda as_json: say_whole.config(parse_config(CONFIG, "x"), as_json=as_json),
 }
 
 

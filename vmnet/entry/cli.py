@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vmnet import __version__
-from vmnet.entry import domaincli, door, files, options, report
+from vmnet.entry import domaincli, door, files, hostcli, options, report
 from vmnet.entry.hookcli import hook_app
 from vmnet.entry.hostcli import bridge_app, config_app
 from vmnet.entry.options import (
@@ -364,7 +364,7 @@ def probe(json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-for command in (domaincli.explain, domaincli.sync, domaincli.template):
+for command in (domaincli.explain, domaincli.sync, domaincli.template, hostcli.up, hostcli.down):
     app.command()(command)
 
 

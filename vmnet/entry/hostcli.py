@@ -82,7 +82,45 @@ def config_check(json: Json = False) -> None:
     Examples:
       vmnet config check
     """
-    from vmnet.entry import say
+    from vmnet.entry import say_whole
 
     state["json"] = json
-    say.config(config(), as_json=json)
+    say_whole.config(config(), as_json=json)
+
+
+def up(dry_run: DryRun = False, json: Json = False, wait: Wait = WAIT) -> None:
+    """Bring about what the configuration wishes.
+
+    Its bridges, then its VMs' NICs. What is there already stays as it is; what fails does not stop
+    the rest. At boot, the unit vmnet.service does this.
+
+    \b
+    Examples:
+      vmnet up
+      vmnet up --dry-run | sh -e
+    """
+    from vmnet import service
+    from vmnet.entry import say_whole
+
+    state["json"] = json
+    done = service.up(config(), dry_run=dry_run, wait=wait)
+    say_whole.parts(done, dry_run=dry_run, as_json=json)
+    service.raise_all([part.error for part in done if part.error is not None])
+
+
+def down(dry_run: DryRun = False, json: Json = False, wait: Wait = WAIT) -> None:
+    """Take away what the configuration wishes.
+
+    Nothing that is in use: a VM that runs keeps its NIC and its bridge.
+
+    \b
+    Examples:
+      vmnet down
+    """
+    from vmnet import service
+    from vmnet.entry import say_whole
+
+    state["json"] = json
+    done = service.down(config(), dry_run=dry_run, wait=wait)
+    say_whole.parts(done, dry_run=dry_run, as_json=json)
+    service.raise_all([part.error for part in done if part.error is not None])

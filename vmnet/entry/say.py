@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report
 from vmnet.formats.shell import plan_lines
+from vmnet.model.port import Port, port_settings
 from vmnet.model.step import CreateBridge, DeleteLink, DropTap
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
     from vmnet.errors import VmnetError
-    from vmnet.formats.config import Config
     from vmnet.look import Holding, Row
     from vmnet.model.host import Holder
     from vmnet.model.step import Plan
@@ -53,8 +53,16 @@ def reasons(done: Attached) -> None:
         f"{report.safe(nic.vm)} nic {nic.nic}: tap {done.tap} on bridge {nic.bridge}, "
         f"mtu {done.mtu}, {queues}, mac {nic.mac}"
     )
+    report.note(f"port: {passing(nic.port, nic.police)}")
     data_path(verdict)
     notes(done.plan.notes)
+
+
+def passing(port: Port, *police: bool) -> str:
+    """Return what may pass at a port in words, e.g. `guard on, vlan 10, rate-out 100mbit`."""
+    words = [f"{key} {value}" for key, value in port_settings(port).items()]
+    held = [" (policed)" if any(police) and w.startswith("rate-out") else "" for w in words]
+    return ", ".join(word + how for word, how in zip(words, held, strict=True))
 
 
 def data_path(verdict: Verdict) -> None:
@@ -183,32 +191,6 @@ def checks(found: Sequence[Check], *, as_json: bool) -> None:
             report.answer(f"{'':7} {'':18} try: {report.safe(check.remedy)}")
 
 
-def config(found: Config, *, as_json: bool) -> None:
-    """Answer `config check`."""
-    networks = found.networks.values()
-    if as_json:
-        data = {
-            n.name: {"bridge": n.bridge, "mtu": n.mtu, "queues": n.queues, "vhost": n.vhost.value}
-            for n in networks
-        }
-        taps = {name: {"network": t.network, "vm": t.vm} for name, t in found.taps.items()}
-        report.answer_json(
-            {"source": found.source, "default": found.default, "networks": data, "taps": taps}
-        )
-        return
-    if not networks:
-        report.answer(f"{found.source}: no networks")
-    for network in networks:
-        mark = " (default)" if network.name == found.default else ""
-        mtu = "the bridge's" if network.mtu is None else str(network.mtu)
-        report.answer(
-            f"network {report.safe(network.name)}{mark}: bridge {network.bridge}, mtu {mtu}, "
-            f"queues {network.queues}, vhost {network.vhost}"
-        )
-    for name, rule in found.taps.items():
-        report.answer(f"tap {report.safe(name)}: network {report.safe(rule.network)}")
-
-
 def notes(texts: Iterable[str]) -> None:
     """Say what the user should know."""
     for text in texts:
@@ -329,6 +311,8 @@ def attached_data(done: Attached) -> dict[str, Any]:
         "queues": nic.queues,
         "owner": nic.owner,
         "model": nic.model,
+        "port": port_settings(nic.port),
+        "policed": nic.police,
         "data_path": path_data(verdict),
         "qemu": qemu,
         **plan_data(done.plan),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vmnet.errors import ConfigError, InvalidInput, NotFound
+from vmnet.formats.hostconfig import BridgeRule, NicRule, bridge_rule, nic_rule
 from vmnet.formats.portconfig import port_ask
 from vmnet.model.mac import parse_guest_mac
 from vmnet.model.names import check_link_name, check_vm_name
@@ -52,6 +53,8 @@ class Config:
         networks: by name.
         taps: by the TAP's name.
         bridges: for domains that come from another host: its bridge's name, and the one here.
+        own_bridges: those that `vmnet up` makes.
+        nics: those that `vmnet up` attaches.
     """
 
     source: str = PATH
@@ -59,6 +62,8 @@ class Config:
     networks: dict[str, Network] = field(default_factory=dict)
     taps: dict[str, TapRule] = field(default_factory=dict)
     bridges: dict[str, str] = field(default_factory=dict)
+    own_bridges: tuple[BridgeRule, ...] = ()
+    nics: tuple[NicRule, ...] = ()
 
     def network(self, name: str) -> Network:
         """Return the network of that name.
@@ -86,7 +91,7 @@ def parse_config(text: str, source: str) -> Config:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number or a nesting past Python's limits
         raise _bad(source, "", f"is not TOML: {error}") from error
-    _known(source, "", data, ("default", "network", "tap", "migrate"))
+    _known(source, "", data, ("default", "network", "tap", "migrate", "bridge", "vm"))
     networks = {
         name: _network(source, name, table)
         for name, table in _tables(source, data, "network").items()
@@ -98,7 +103,44 @@ def parse_config(text: str, source: str) -> Config:
     default = _typed(source, "default", data.get("default"), str, "the name of a network")
     if default is not None and default not in networks:
         raise _bad(source, "default", f"names no network: {default!r}")
-    return Config(source, default, networks, taps, _bridges(source, data))
+    return Config(
+        source,
+        default,
+        networks,
+        taps,
+        _bridges(source, data),
+        _own_bridges(source, data),
+        _nics(source, data, networks),
+    )
+
+
+def _own_bridges(source: str, data: dict[str, Any]) -> tuple[BridgeRule, ...]:
+    rules = []
+    for name, table in _tables(source, data, "bridge").items():
+        try:
+            rules.append(bridge_rule(name, table))
+        except InvalidInput as error:
+            raise _bad(source, f"bridge.{name}", f"cannot be: {error.message}") from error
+    return tuple(rules)
+
+
+def _nics(source: str, data: dict[str, Any], networks: dict[str, Network]) -> tuple[NicRule, ...]:
+    rules: list[NicRule] = []
+    vms = _typed(source, "vm", data.get("vm", {}), dict, "tables") or {}
+    for vm, listed in vms.items():
+        at = f"vm.{vm}"
+        for place, table in enumerate(_typed(source, at, listed, list, "[[vm.NAME]]") or []):
+            _typed(source, at, table, dict, "[[vm.NAME]]")
+            try:
+                rule = nic_rule(vm, place, table)
+            except InvalidInput as error:
+                raise _bad(source, at, f"cannot be: {error.message}") from error
+            if rule.wish.network is not None and rule.wish.network not in networks:
+                raise _bad(source, f"{at}.network", f"names no network: {rule.wish.network!r}")
+            if (vm, rule.wish.nic) in [(known.wish.vm, known.wish.nic) for known in rules]:
+                raise _bad(source, at, f"has NIC {rule.wish.nic} twice")
+            rules.append(rule)
+    return tuple(rules)
 
 
 def _tables(source: str, data: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:

@@ -26,20 +26,24 @@ if TYPE_CHECKING:
         plug,
         unplug,
     )
+    from vmnet.service.whole import Part, down, up
 
 __all__ = [
     "Attached",
     "Detached",
     "Launch",
+    "Part",
     "attach",
     "collect",
     "create_bridge",
     "delete_bridge",
     "detach",
+    "down",
     "plug",
     "prepare_run",
     "raise_all",
     "unplug",
+    "up",
 ]
 
 _HOMES = {
@@ -49,6 +53,9 @@ _HOMES = {
     "create_bridge": "vmnet.service.bridges",
     "delete_bridge": "vmnet.service.bridges",
     "raise_all": "vmnet.service.base",
+    "Part": "vmnet.service.whole",
+    "down": "vmnet.service.whole",
+    "up": "vmnet.service.whole",
 }
 
 

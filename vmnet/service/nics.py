@@ -7,7 +7,7 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from vmnet.errors import Busy, VmnetError
@@ -17,7 +17,7 @@ from vmnet.kernel.apply import Apply
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, look_at_filter, nic_view
-from vmnet.model.host import Link
+from vmnet.model.host import Link, NicView
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, link_name
 from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.port import PortAsk
@@ -88,6 +88,7 @@ def attach(
     dry_run: bool = False,
     wait: float = WAIT_SECONDS,
     tell: Callable[[Attached], None] | None = None,
+    supposed: Mapping[str, Link] | None = None,
 ) -> Attached:
     """Make the NIC of a VM ready before QEMU starts; what is not asked for stays as it is.
 
@@ -99,6 +100,7 @@ def attach(
         wait: how long to wait for a lock, in seconds.
         tell: called with the result while it can be taken back; if it raises, it is: what nobody
             could be told of, nobody would detach.
+        supposed: for a dry run, bridges that will be there by then, by name.
 
     Raises:
         VmnetError: nothing was changed, or what was changed has been taken back.
@@ -111,13 +113,12 @@ def attach(
         nic = resolve(wish, config, netlink, there, owner_of(owner, there))
         verdict = judge_vhost(nic)
         with placed(nic.bridge, wait=wait, dry_run=dry_run), Apply(netlink) as work:
-            view = nic_view(netlink, name, nic, holders=False)
+            view = _seen(netlink, name, nic, supposed if dry_run else None)
 
             def change(nic: Nic) -> Plan:
                 plan = planned(view, lambda view: plan_attach(nic, view, moment()))
                 if not dry_run:
-                    as_is = replace(nic, mtu=mtu_after(plan, view.tap))
-                    work.run(plan, lambda: verify(netlink, name, as_is, Life.KEPT))
+                    work.run(plan, lambda: _verify_kept(netlink, view, plan, nic))
                 return plan
 
             nic, plan = policed(nic, change)
@@ -264,6 +265,17 @@ def mtu_after(plan: Plan, tap: Link | None) -> int:
     """Return the MTU, in bytes, that the TAP has after a plan: a held one may keep its own."""
     set_to = [move.do.mtu for move in plan.moves if isinstance(move.do, SetMtu)]
     return set_to[-1] if set_to or tap is None else tap.mtu
+
+
+def _seen(netlink: Netlink, name: str, nic: Nic, supposed: Mapping[str, Link] | None) -> NicView:
+    view = nic_view(netlink, name, nic, holders=False)
+    if view.bridge is None and supposed is not None:
+        view = replace(view, bridge=supposed.get(nic.bridge))
+    return view
+
+
+def _verify_kept(netlink: Netlink, view: NicView, plan: Plan, nic: Nic) -> None:
+    verify(netlink, view.name, replace(nic, mtu=mtu_after(plan, view.tap)), Life.KEPT)
 
 
 def verify(netlink: Netlink, name: str, nic: Nic, life: Life) -> None:

@@ -1,0 +1,127 @@
+"""What the configuration wishes for the host itself: bridges to make, NICs to keep attached.
+
+Job: `[bridge.NAME]` and `[[vm.NAME]]` as values.
+Leaves to others: networks and the file as a whole (`vmnet.formats.config`).
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vmnet.errors import InvalidInput
+from vmnet.formats.portconfig import port_ask
+from vmnet.model.names import check_link_name
+from vmnet.model.nic import DEFAULT_MODEL, Wish, check_mtu, check_wish
+from vmnet.model.port import PORT_KEYS
+from vmnet.model.vhost import Policy
+
+_BRIDGE_KEYS = ("mtu", "vlan-filtering")
+_VM_KEYS = ("nic", "network", "mac", "mtu", "queues", "vhost", "model", "owner")
+
+
+@dataclass(frozen=True)
+class BridgeRule:
+    """A bridge that `vmnet up` makes.
+
+    Attributes:
+        mtu: in bytes; None for the kernel's default.
+        vlan_filtering: it keeps VLANs apart.
+    """
+
+    name: str
+    mtu: int | None = None
+    vlan_filtering: bool = False
+
+
+@dataclass(frozen=True)
+class NicRule:
+    """A NIC whose TAP `vmnet up` makes.
+
+    Attributes:
+        wish: the NIC.
+        owner: the user QEMU will run as, by name or number; None for root.
+    """
+
+    wish: Wish
+    owner: str | None = None
+
+
+def bridge_rule(name: str, table: Mapping[str, Any]) -> BridgeRule:
+    """Return what a table says of a bridge.
+
+    Raises:
+        InvalidInput: a key that is not known, or a value that cannot be.
+    """
+    _check_keys(table, _BRIDGE_KEYS)
+    mtu = _number(table, "mtu")
+    filtering = table.get("vlan-filtering", False)
+    if not isinstance(filtering, bool):
+        raise _wrong("vlan-filtering", filtering, "true or false")
+    check_mtu(mtu)
+    return BridgeRule(check_link_name(name, "bridge"), mtu, filtering)
+
+
+def nic_rule(vm: str, place: int, table: Mapping[str, Any]) -> NicRule:
+    """Return what a table says of a VM's NIC.
+
+    Args:
+        vm: the VM's name.
+        place: where it stands among the VM's, from 0: its number unless it says another.
+        table: its keys.
+
+    Raises:
+        InvalidInput: a key that is not known, or a value that cannot be.
+    """
+    _check_keys(table, (*_VM_KEYS, *PORT_KEYS))
+    vhost = _text(table, "vhost")
+    if vhost is not None and vhost not in list(Policy):
+        raise _wrong("vhost", vhost, "one of " + ", ".join(Policy))
+    number = _number(table, "nic")
+    wish = Wish(
+        vm=vm,
+        nic=place if number is None else number,
+        network=_text(table, "network"),
+        mac=_text(table, "mac"),
+        mtu=_number(table, "mtu"),
+        queues=_number(table, "queues"),
+        vhost=None if vhost is None else Policy(vhost),
+        model=_text(table, "model") or DEFAULT_MODEL,
+        port=port_ask(table),
+    )
+    owner = table.get("owner")
+    return NicRule(check_wish(wish), None if owner is None else str(owner))
+
+
+def _check_keys(table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
+    for key in table:
+        if key not in keys:
+            raise InvalidInput(
+                f"{key} is not known; expected one of {', '.join(keys)}",
+                code="config",
+                remedy="`man vmnet-config check` has them all",
+            )
+
+
+def _number(table: Mapping[str, Any], key: str) -> int | None:
+    value = table.get(key)
+    if value is not None and type(value) is not int:
+        raise _wrong(key, value, "a number")
+    return value
+
+
+def _text(table: Mapping[str, Any], key: str) -> str | None:
+    value = table.get(key)
+    if value is not None and not isinstance(value, str):
+        raise _wrong(key, value, "a text")
+    return value
+
+
+def _wrong(key: str, value: object, expected: str) -> InvalidInput:
+    return InvalidInput(
+        f"{key} is {type(value).__name__} {str(value)[:40]!r}, expected {expected}",
+        code="config",
+        remedy="mend the file",
+    )

@@ -1,0 +1,144 @@
+"""The whole host: all that the configuration wishes, brought about or taken away.
+
+Job: `vmnet up` and `vmnet down`: bridges first, then NICs, each all or nothing; on past failures.
+Leaves to others: each of them (`vmnet.service.bridges`, `vmnet.service.nics`).
+Privilege: CAP_NET_ADMIN in the network namespace.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vmnet.errors import NotFound, VmnetError
+from vmnet.formats.config import Config
+from vmnet.formats.hostconfig import BridgeRule, NicRule
+from vmnet.kernel import host
+from vmnet.kernel.locks import WAIT_SECONDS
+from vmnet.model.host import Link
+from vmnet.model.step import CreateBridge, Plan
+from vmnet.service.bridges import create_bridge, delete_bridge
+from vmnet.service.nics import attach, detach
+
+#: linux/if_ether.h ETH_DATA_LEN: what a bridge has that nobody gave an MTU.
+_USUAL_MTU = 1500
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of one thing that the configuration wishes.
+
+    Attributes:
+        what: e.g. `bridge br0`, `vm web nic 0`.
+        plan: what was done, or would be; empty if all was well.
+        error: why nothing of it was done; None if all went well.
+    """
+
+    what: str
+    plan: Plan = Plan()  # noqa: RUF009 - frozen
+    error: VmnetError | None = None
+
+
+def up(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> list[Part]:
+    """Bring about what the configuration wishes; what is there already stays as it is.
+
+    Args:
+        config: the configuration.
+        dry_run: plan only.
+        wait: how long to wait for each lock, in seconds.
+    """
+    parts = []
+    supposed: dict[str, Link] = {}
+    for rule in config.own_bridges:
+        part = _bridge_up(rule, dry_run=dry_run, wait=wait)
+        if dry_run and any(isinstance(move.do, CreateBridge) for move in part.plan.moves):
+            supposed[rule.name] = _supposed(rule)
+        parts.append(part)
+    parts += [_nic_up(each, config, supposed, dry_run=dry_run, wait=wait) for each in config.nics]
+    return parts
+
+
+def _bridge_up(rule: BridgeRule, *, dry_run: bool, wait: float) -> Part:
+    what = f"bridge {rule.name}"
+    filtering = rule.vlan_filtering
+    try:
+        plan = create_bridge(
+            rule.name, mtu=rule.mtu, vlan_filtering=filtering, dry_run=dry_run, wait=wait
+        )
+    except VmnetError as error:
+        return Part(what, error=error)
+    return Part(what, plan)
+
+
+def _supposed(rule: BridgeRule) -> Link:
+    """Return a bridge as it will be, for a plan of what comes after it."""
+    return Link(
+        index=0,
+        name=rule.name,
+        kind="bridge",
+        mac="",
+        mtu=rule.mtu or _USUAL_MTU,
+        master=0,
+        up=True,
+        carrier=False,
+        carrier_ups=0,
+        alias="",
+        altnames=(),
+        tun=None,
+        vlan_filtering=rule.vlan_filtering,
+        default_pvid=1,
+    )
+
+
+def _nic_up(
+    rule: NicRule, config: Config, supposed: dict[str, Link], *, dry_run: bool, wait: float
+) -> Part:
+    what = _name(rule)
+    try:
+        done = attach(
+            rule.wish,
+            owner=None if rule.owner is None else host.user_id(rule.owner),
+            config=config,
+            dry_run=dry_run,
+            wait=wait,
+            supposed=supposed,
+        )
+    except VmnetError as error:
+        return Part(what, error=error)
+    return Part(what, done.plan)
+
+
+def _name(rule: NicRule) -> str:
+    return f"vm {rule.wish.vm} nic {rule.wish.nic}"
+
+
+def down(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> list[Part]:
+    """Take away what the configuration wishes, but nothing that is in use.
+
+    Args:
+        config: the configuration.
+        dry_run: plan only.
+        wait: how long to wait for each lock, in seconds.
+    """
+    parts = [_nic_down(rule, dry_run=dry_run, wait=wait) for rule in reversed(config.nics)]
+    return parts + [
+        _bridge_down(rule, dry_run=dry_run, wait=wait) for rule in reversed(config.own_bridges)
+    ]
+
+
+def _nic_down(rule: NicRule, *, dry_run: bool, wait: float) -> Part:
+    what = _name(rule)
+    try:
+        gone = detach(rule.wish.vm, rule.wish.nic, dry_run=dry_run, wait=wait)
+    except VmnetError as error:
+        return Part(what, error=error)
+    return Part(what, Plan(tuple(move for each in gone for move in each.plan.moves)))
+
+
+def _bridge_down(rule: BridgeRule, *, dry_run: bool, wait: float) -> Part:
+    what = f"bridge {rule.name}"
+    try:
+        return Part(what, delete_bridge(rule.name, dry_run=dry_run, wait=wait))
+    except NotFound:
+        return Part(what)
+    except VmnetError as error:
+        return Part(what, error=error)
