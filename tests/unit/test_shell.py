@@ -91,7 +91,7 @@ FORMS: dict[type[Step], list[str]] = {
         "bridge vlan add dev tap0 vid 20-29",
     ],
     DropVlans: ["bridge vlan del dev tap0 vid 1"],
-    PinMac: ["bridge fdb replace 52:54:00:12:34:56 dev tap0 master static"],
+    PinMac: ["bridge fdb replace 52:54:00:12:34:56 dev tap0 master static sticky"],
     UnpinMac: ["bridge fdb del 52:54:00:12:34:56 dev tap0 master"],
     CreateIfb: ["ip link add dev vmi0 type ifb"],
     SetRate: [
@@ -204,7 +204,7 @@ def test_the_lines_of_an_attach_are_those_a_person_could_type() -> None:
         f"ip link property add dev {name} altname vmnet-vm1-0",
         f"ip link property add dev {name} altname vmnet-mac-525400123456",
         f"ip link set dev {name} master br0",
-        f"bridge fdb replace {MAC} dev {name} master static",
+        f"bridge fdb replace {MAC} dev {name} master static sticky",
         f"ip link set dev {name} type bridge_slave guard on root_block on learning off locked on",
         f"ip link set dev {name} alias '{tag}'",
         f"ip link set dev {name} up",

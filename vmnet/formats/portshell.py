@@ -51,7 +51,7 @@ def port_words(step: PortStep) -> list[str]:
         case DropVlans(_, vids):
             return ["bridge", "vlan", "del", "dev", name, "vid", str(vids)]
         case PinMac(_, mac):
-            return ["bridge", "fdb", "replace", mac, "dev", name, "master", "static"]
+            return ["bridge", "fdb", "replace", mac, "dev", name, "master", "static", "sticky"]
         case UnpinMac(_, mac):
             return ["bridge", "fdb", "del", mac, "dev", name, "master"]
         case _:

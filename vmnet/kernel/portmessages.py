@@ -37,7 +37,7 @@ NEWLINK, SETLINK, DELLINK = 16, 19, 17
 _NEWNEIGH, _DELNEIGH = 28, 29
 _NEWQDISC, _DELQDISC, _NEWTFILTER = 36, 37, 44
 # linux/neighbour.h
-NUD_NOARP, NTF_MASTER = 0x40, 0x04
+NUD_NOARP, NTF_MASTER, NTF_STICKY = 0x40, 0x04, 0x40
 # linux/if_bridge.h BRIDGE_VLAN_INFO_*
 _PVID, _UNTAGGED, _RANGE_BEGIN, _RANGE_END = 0x2, 0x4, 0x8, 0x10
 # linux/pkt_sched.h
@@ -81,7 +81,9 @@ def port_message(step: PortStep, index_of: Callable[[Ref], int]) -> Any:
         case DropVlans(_, vids):
             return _vlan(DELLINK, index, vids, 0)
         case PinMac(_, mac):
-            return _neighbour(_NEWNEIGH, CREATE | REPLACE, index, mac)
+            # Without the second flag it would go to the port where the MAC was last heard, and what
+            # the guest sends be dropped from then on (net/bridge/br_fdb.c br_fdb_update).
+            return _neighbour(_NEWNEIGH, CREATE | REPLACE, index, mac, NTF_STICKY)
         case UnpinMac(_, mac):
             return _neighbour(_DELNEIGH, 0, index, mac)
         case _:
@@ -105,13 +107,13 @@ def _vlan(kind: int, index: int, vids: VidRange, flags: int) -> Any:
     return _link(kind, index, [("IFLA_AF_SPEC", {"attrs": rows})], socket.AF_BRIDGE)
 
 
-def _neighbour(kind: int, flags: int, index: int, mac: str) -> Any:
+def _neighbour(kind: int, flags: int, index: int, mac: str, how: int = 0) -> Any:
     message = ndmsg()
     head(message, kind, REQUEST | ACK | flags)
     message["family"] = socket.AF_BRIDGE
     message["ifindex"] = index
     message["state"] = NUD_NOARP
-    message["flags"] = NTF_MASTER
+    message["flags"] = NTF_MASTER | how
     # Without a VLAN it is entered in each that the port is in (net/bridge/br_fdb.c br_fdb_add).
     message["attrs"] = [("NDA_LLADDR", mac)]
     return message

@@ -26,7 +26,14 @@ from vmnet.kernel.codecs import (
     ndmsg,
     tcm,
 )
-from vmnet.kernel.portmessages import MARK, NUD_NOARP, RATE_HANDLE, TC_H_INGRESS, TC_H_ROOT
+from vmnet.kernel.portmessages import (
+    MARK,
+    NTF_STICKY,
+    NUD_NOARP,
+    RATE_HANDLE,
+    TC_H_INGRESS,
+    TC_H_ROOT,
+)
 from vmnet.kernel.rtnetlink import Channel, Refused
 from vmnet.model.host import Link
 from vmnet.model.portfacts import Entry, Outflow, PortFacts, VlanEntry, Way
@@ -106,7 +113,7 @@ def _fdb(channel: Channel, index: int, mac: str) -> dict[int, bool]:
     head(request, _GETNEIGH, REQUEST | DUMP)
     found = (decoded(ndmsg, raw) for raw in channel.dump(encoded(request)))
     return {
-        m.get_attr("NDA_VLAN") or 0: m["state"] == NUD_NOARP
+        m.get_attr("NDA_VLAN") or 0: m["state"] == NUD_NOARP and bool(m["flags"] & NTF_STICKY)
         for m in found
         if m["ifindex"] == index and m.get_attr("NDA_LLADDR") == mac and m.get_attr("NDA_MASTER")
     }

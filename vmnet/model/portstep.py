@@ -46,7 +46,10 @@ class DropVlans:
 
 @dataclass(frozen=True)
 class PinMac:
-    """Enter a guest's MAC for its port for good (state NOARP), in each VLAN the port is in."""
+    """Enter a guest's MAC for its port for good, in each VLAN the port is in.
+
+    It neither ages (state NOARP) nor goes to another port where it is heard (sticky).
+    """
 
     link: Ref
     mac: str
