@@ -53,9 +53,9 @@ def _as_wished(host: Host) -> None:
 
 
 def _heard(host: Host, bridge: str) -> dict[str, str]:
-    """Return whom a bridge has heard behind which port, as `bridge` has it."""
+    """Return whom a bridge knows behind which port, heard or entered, as `bridge` has it."""
     rows = json.loads(host.run("bridge", "-j", "fdb", "show", "br", bridge).out)
-    return {row["mac"]: row["ifname"] for row in rows if "state" not in row or not row["state"]}
+    return {row["mac"]: row["ifname"] for row in rows if row.get("state", "") in ("", "static")}
 
 
 def _libvirts(host: Host) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.libvirt.wished import CONFIG, ENDED, By, domain, interface, ready, tags, tap, wish
-from tests.support.domains import address
+from tests.support.domains import address, mac
 from tests.support.libvirtd import Host
 from tests.support.pair import Migration, Pair
 from tests.support.place import wait_for
@@ -54,11 +54,21 @@ def test_there_and_back(both: Pair, by: By) -> None:
     life = "life=domain" if by is By.VMNET else "own=managed"
     _moved(both, both.a)
     assert life in _only_tag(both.b)
+    # The guest has been heard of here: now its MAC stays at its port, and none is learned there.
+    wait_for(lambda: "arr=1" not in _only_tag(both.b), why="nobody waits for the guest")
+    (port,) = tags(both.b)
+    assert f"{mac(1)} master br0 static" in both.b.run("bridge", "fdb", "show", "brport", port).out
+    assert _flags(both.b, port) == (False, True)
     assert "br=br0" in _only_tag(both.b)
     _moved(both, both.b)
     assert life in _only_tag(both.a)
     both.a.virsh("destroy", "vm1")
     assert both.a.leftovers() == []
+
+
+def _flags(host: Host, port: str) -> tuple[bool, bool]:
+    data = host.links()[port]["linkinfo"]["info_slave_data"]
+    return data["learning"], data["locked"]
 
 
 def _stays(pair: Pair) -> None:
@@ -149,4 +159,6 @@ def test_an_offline_one_makes_nothing(both: Pair) -> None:
     both.a.run("virsh", "-q", "migrate", "--offline", "--persistent", "--p2p", "vm1", both.b.uri)
     assert both.b.operations() == ["migrate"]
     assert both.b.leftovers() == []
+    marks = [path.name for path in both.b.path("/run/vmnet").iterdir()]
+    assert [name for name in marks if not name.endswith(".mark")] == []  # a hint, and no more
     assert tags(both.b) == {}

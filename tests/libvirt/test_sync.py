@@ -94,7 +94,10 @@ def test_a_bridge_that_was_made_anew_gets_its_ports_back_and_the_guest_answers(h
     assert "would put link" in host.vmnet("sync", "--dry-run").out
     assert _state(host) == before
     done = host.vmnet("sync", "vm1")
-    assert done.out == f"vm1 nic 0: put link '{tap(1)}' into bridge 'br0'\n"
+    put, kept, port = done.out.splitlines()
+    assert put == f"vm1 nic 0: put link '{tap(1)}' into bridge 'br0'"
+    assert "keep 52:54:00:99:00:0b at port" in kept
+    assert "set guard on" in port
     assert host.ping(address(1), 20)
     _silent(host)
 

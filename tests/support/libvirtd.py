@@ -263,9 +263,14 @@ class Host(Place):
         path.chmod(0o644)
 
     def leftovers(self) -> list[str]:
-        """Return what guests left behind: TAPs, tags, vmnet's files, processes but libvirtd's."""
+        """Return what guests left behind: TAPs, tags, vmnet's files, processes but libvirtd's.
+
+        A mark of a guest that was to come is a hint that goes stale by itself: it does not count.
+        """
         found = [f"link {name}" for name, link in self.links().items() if _left(name, link)]
-        found += [f"file {path}" for path in self.path("/run/vmnet").rglob("*")]
+        found += [f"file {path}" for path in self.path("/run/vmnet").rglob("*.lock")]
+        tables = self.run("nft", "list", "tables").out.splitlines()
+        found += [table for table in tables if table == "table bridge vmnet"]
         ours = ("/bin/sh", "cat", "libvirtd")
         found += [
             f"process {pid} {argv or '(zombie)'}"
