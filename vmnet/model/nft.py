@@ -207,14 +207,17 @@ def parse_listing(text: str) -> Filter:
             code="nft-listing",
             remedy=f"`nft -j list table {_WHERE}` shows it",
         ) from error
-    table, strict_rules = _judge(marks, counts, set(sets))
+    table, strict_rules = _judge(marks, counts, set(sets), strict)
     return Filter(table, entries, strict, strict_rules)
 
 
-def _judge(marks: list[str], rules: int, sets: set[str]) -> tuple[Table, bool]:
+def _judge(
+    marks: list[str], rules: int, sets: set[str], bridges: frozenset[str]
+) -> tuple[Table, bool]:
     ours = [mark for mark in marks if mark.startswith("vmnet/1 ")]
     if not ours:
-        return Table.FOREIGN, False
+        # Whoever flushes the table (`nft flush table bridge vmnet`) leaves its sets.
+        return (Table.OUTDATED, bool(bridges)) if sets >= set(_SETS) else (Table.FOREIGN, False)
     strict = ours[0] == _mark(strict=True)
     wanted = sum(map(len, _RULES.values())) + (2 if strict else 1)
     whole = rules == wanted and sets >= set(_SETS)
