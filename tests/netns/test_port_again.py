@@ -194,6 +194,7 @@ _CHANGES = {
     "no lists": _nft("flush set bridge vmnet listed"),
     "no addresses": _nft("flush set bridge vmnet addr4"),
     "no guarded ports": _nft("flush set bridge vmnet ra_guard"),
+    "asleep": _nft("add table bridge vmnet { flags dormant ; }"),
     "one rule less of a guest": _delete_rule("guest"),
     "one rule less of addresses": _delete_rule("address"),
     "one rule less on control frames": _delete_rule("control"),
