@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from vmnet.errors import InvalidInput
 from vmnet.model.names import shorten
@@ -19,6 +19,7 @@ from vmnet.model.names import shorten
 ADDRESSES_MAX = 64
 #: They are checked whole and by their first half (`vmnet.model.nft`).
 _PREFIXES_V6 = (64, 128)
+_TO_ALL = IPv4Address("255.255.255.255")
 _PLAIN = re.compile(r"[0-9a-fA-F.:/]{2,43}", re.ASCII)
 
 
@@ -90,11 +91,19 @@ def parse_address(text: str) -> Address:
             "write it like 10.0.0.5, 10.0.0.0/24 or 2001:db8::/64",
         ) from error
     single = network.num_addresses == 1
-    if network.is_multicast or network.is_loopback or (single and network.is_unspecified):
+    if network.is_multicast or network.is_loopback or (single and _is_nobodys(network)):
         raise _bad(f"no guest can send from {shown}", "give the address that the guest has")
     if network.version == 6 and network.prefixlen not in _PREFIXES_V6:
         raise _bad(f"{shown}: an IPv6 prefix is to be of 64 bits", "give it as .../64")
     return Address(network.version, str(network.network_address), network.prefixlen)
+
+
+def _is_nobodys(network: IPv4Network | IPv6Network) -> bool:
+    """Say whether an address is never on the wire as a source."""
+    address = network.network_address
+    if isinstance(address, IPv6Address):
+        return address.is_unspecified or address.ipv4_mapped is not None
+    return address.is_unspecified or address == _TO_ALL
 
 
 def link_local(mac: str) -> IPv6Address:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from ipaddress import IPv6Address
 from typing import Any
 
 from vmnet.errors import VmnetError
@@ -199,6 +200,8 @@ def parse_listing(text: str) -> Filter:
         sets = {row["set"]["name"]: row["set"].get("elem", []) for row in rows if "set" in row}
         marks = [row["rule"].get("comment", "") for row in rows if "rule" in row]
         counts = sum("rule" in row for row in rows)
+        # Of flags a table may have `dormant`: it filters nothing.
+        flagged = any(row["table"].get("flags") for row in rows if "table" in row)
         entries = _entries(sets)
         strict = frozenset(str(name) for name in sets.get("strict", []))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -207,14 +210,19 @@ def parse_listing(text: str) -> Filter:
             code="nft-listing",
             remedy=f"`nft -j list table {_WHERE}` shows it",
         ) from error
-    table, strict_rules = _judge(marks, counts, set(sets))
+    table, strict_rules = _judge(marks, counts, set(sets), strict)
+    if flagged and table is Table.OURS:
+        table = Table.OUTDATED
     return Filter(table, entries, strict, strict_rules)
 
 
-def _judge(marks: list[str], rules: int, sets: set[str]) -> tuple[Table, bool]:
+def _judge(
+    marks: list[str], rules: int, sets: set[str], bridges: frozenset[str]
+) -> tuple[Table, bool]:
     ours = [mark for mark in marks if mark.startswith("vmnet/1 ")]
     if not ours:
-        return Table.FOREIGN, False
+        # Whoever flushes the table (`nft flush table bridge vmnet`) leaves its sets.
+        return (Table.OUTDATED, bool(bridges)) if sets >= set(_SETS) else (Table.FOREIGN, False)
     strict = ours[0] == _mark(strict=True)
     wanted = sum(map(len, _RULES.values())) + (2 if strict else 1)
     whole = rules == wanted and sets >= set(_SETS)
@@ -237,6 +245,8 @@ def _read(name: str, element: Any) -> tuple[str, str]:
     link, value = element["concat"]
     if name in _NUMBERS:
         return str(link), hexadecimal(int(str(value), 0))
+    if name == "addr6":
+        return str(link), str(IPv6Address(value))  # ::10.0.0.5 is ::a00:5 here
     return str(link), str(value)
 
 

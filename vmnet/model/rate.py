@@ -15,8 +15,9 @@ from vmnet.model.names import shorten
 
 #: Below that a single packet of the usual size takes more than a second.
 RATE_MIN = 12_000
-#: The kernel counts bytes in 64 bits, and tc's own numbers end here.
-RATE_MAX = 8 * (2**53)
+#: The largest bucket (2 GiB) is full in so few of the kernel's ticks beyond that that it could not
+#: tell the rate.
+RATE_MAX = 10**15
 
 _RATE = re.compile(r"([0-9]{1,18})(bit|kbit|mbit|gbit|tbit)?", re.ASCII)
 _UNITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "tbit": 10**12}
