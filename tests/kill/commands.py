@@ -136,9 +136,9 @@ def _down_and_ended(lab: Lab) -> Done:
     return done
 
 
-def _script_row(verb: str, prepare: Callable[[Lab], None]) -> Command:
+def _script_row(verb: str, prepare: Callable[[Lab], None], **more: Any) -> Command:
     argv = (*_SCRIPT, verb, TAP)
-    return Command(f"ifscript-{verb}", argv, prepare, _script(verb), _down_and_ended)
+    return Command(f"ifscript-{verb}", argv, prepare, _script(verb), _down_and_ended, **more)
 
 
 _ATTACH = ["attach", "vm1", "--bridge", "br0"]
@@ -173,6 +173,7 @@ DETACH = _row(
     _attached("--queues", "2"),
     _DETACH,
     instead=_vmnet(*_ATTACH, "--queues", "2"),
+    in_steps=True,  # what is outside of the TAP goes after it
 )
 CREATE = _row(
     "bridge-create",
@@ -196,6 +197,6 @@ DELETE = _row(
 )
 GC = _row("gc", ["gc"], _mess, _DETACH, in_steps=True, each_by_itself=True)
 UP = _script_row("up", hold_tap)
-DOWN = _script_row("down", _plugged)
+DOWN = _script_row("down", _plugged, in_steps=True)
 
 ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, CREATE, DELETE, GC, UP, DOWN]

@@ -46,6 +46,28 @@ def in_child(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
     return _value(text)
 
 
+def with_library(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
+    """Return what `work` returns in a forked child, for a library that may end its process.
+
+    Args:
+        work: what the child does.
+        limit: how long it may take, in seconds; then it is killed.
+
+    Returns:
+        What `work` returned; what the library wrote to standard error, as text, if it ended it.
+
+    Raises:
+        VmnetError: as `in_child`.
+    """
+    try:
+        text = _asked(work, limit, loud=True)
+    except OSError as error:
+        raise of_errno("ask a child process", error.errno or 0) from error
+    if text and not text.startswith(b"{"):
+        return text.decode("utf-8", "replace")
+    return _value(text)
+
+
 def _value(text: bytes) -> Any:
     import json  # noqa: PLC0415 - not every vmnet has a child
 
@@ -125,11 +147,13 @@ def apart(work: Callable[[], object]) -> None:
         raise of_errno("start a process that waits", error.errno or 0) from error
 
 
-def _asked(work: Callable[[], Any], limit: float) -> bytes:
+def _asked(work: Callable[[], Any], limit: float, *, loud: bool = False) -> bytes:
     read_end, write_end = os.pipe()
     try:
         pid = os.fork()
         if pid == 0:
+            if loud:  # what a library says as it ends its process is the answer then
+                os.dup2(write_end, 2)
             _be_child(work, write_end)
     except BaseException:
         os.close(read_end)

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Any, assert_never
 
 from vmnet.errors import Conflict, NotFound, NotPermitted, Unsupported, VmnetError, of_errno
+from vmnet.kernel.child import with_library
 from vmnet.model.nft import (
     change_text,
     install_text,
@@ -41,8 +42,6 @@ _LIBRARY = "libnftables.so.1"
 #: nftables/libnftables.h NFT_CTX_OUTPUT_JSON: both ways; text that is no JSON is nft's language.
 _JSON = 1 << 4
 #: What libnftables is asked to do here was there in Debian 12's 1.0.6; `typeof` came with 0.9.4.
-#: Sockets and files that libnftables has open at once, and some more.
-_SPARE = 8
 _CODES = {number: os.strerror(number) for number in errno.errorcode}
 
 
@@ -60,24 +59,30 @@ def run(doing: str, text: str) -> str:
     """
     try:
         library = _library()
-        _check_spare()
     except OSError as error:
         raise of_errno(doing, error.errno or 0) from error
-    # One context holds a cache of the links' names: each call has its own.
+    # libnftables ends its whole process, with nothing undone, where it gets no socket or no answer
+    # on one (src/mnl.c netlink_init_error): it gets a process of its own.
+    answer = with_library(lambda: _run(library, text))
+    if isinstance(answer, str):
+        raise _refusal(doing, answer)
+    done, output = answer
+    if not done:
+        raise _refusal(doing, output)
+    return str(output)
+
+
+def _run(library: Any, text: str) -> tuple[bool, str]:
+    """Return whether libnftables did all, and what it printed, or why not."""
     context = library.nft_ctx_new(0)
     if not context:
-        raise of_errno(doing, errno.ENOMEM)
-    try:
-        library.nft_ctx_output_set_flags(context, _JSON)
-        library.nft_ctx_buffer_output(context)
-        library.nft_ctx_buffer_error(context)
-        status = library.nft_run_cmd_from_buffer(context, text.encode())
-        said = library.nft_ctx_get_error_buffer(context) or b""
-        if status:
-            raise _refusal(doing, said.decode("utf-8", "replace"))
-        return (library.nft_ctx_get_output_buffer(context) or b"").decode("utf-8", "replace")
-    finally:
-        library.nft_ctx_free(context)
+        return False, os.strerror(errno.ENOMEM)
+    library.nft_ctx_output_set_flags(context, _JSON)
+    library.nft_ctx_buffer_output(context)
+    library.nft_ctx_buffer_error(context)
+    status = library.nft_run_cmd_from_buffer(context, text.encode())
+    buffer = library.nft_ctx_get_error_buffer if status else library.nft_ctx_get_output_buffer
+    return not status, (buffer(context) or b"").decode("utf-8", "replace")
 
 
 def look() -> Filter:
@@ -135,21 +140,6 @@ def name_of(index: int) -> str:
         return socket.if_indextoname(index)
     except OSError:
         return str(index)
-
-
-def _check_spare() -> None:
-    """Raise OSError if few descriptors are left.
-
-    libnftables ends the whole process, with nothing undone, where it gets none for its sockets
-    (src/mnl.c, netlink_init_error).
-    """
-    spare: list[int] = []
-    try:
-        while len(spare) < _SPARE:
-            spare.append(os.open("/", os.O_PATH | os.O_CLOEXEC))
-    finally:
-        for fd in spare:
-            os.close(fd)
 
 
 @cache
