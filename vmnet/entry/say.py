@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report
 from vmnet.formats.shell import plan_lines
-from vmnet.model.port import Port, port_settings
+from vmnet.model.port import USUAL, Port, port_settings
 from vmnet.model.step import CreateBridge, DeleteLink, DropTap
 from vmnet.model.words import describe
 
@@ -53,7 +53,8 @@ def reasons(done: Attached) -> None:
         f"{report.safe(nic.vm)} nic {nic.nic}: tap {done.tap} on bridge {nic.bridge}, "
         f"mtu {done.mtu}, {queues}, mac {nic.mac}"
     )
-    report.note(f"port: {passing(nic.port, nic.police)}")
+    if nic.port != USUAL:
+        report.note(f"port: {passing(nic.port, nic.police)}")
     data_path(verdict)
     notes(done.plan.notes)
 
