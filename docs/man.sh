@@ -39,4 +39,6 @@ page vmnet-hook-test "show what libvirt's hook would do" hook test
 page vmnet-hook-status "say whether libvirt calls vmnet" hook status
 page vmnet-sync "bring libvirt's running domains to what was wished" sync
 page vmnet-explain "show where each setting of a VM's NICs comes from" explain
-page vmnet-template up down "print what a libvirt domain's XML needs for a NIC" template
+page vmnet-template "print what a libvirt domain's XML needs for a NIC" template
+page vmnet-up 'bring about what the configuration wishes' up
+page vmnet-down 'take away what the configuration wishes' down

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.examples import examples, fits
 from tests.support.lab import REPO, VENV_BIN, Lab, run
+from tests.unit.test_cli import COMMANDS
 
 DOCUMENTS = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 #: That one is run where a libvirtd is: tests/libvirt/test_document.py.
@@ -67,3 +68,8 @@ def test_the_reference_names_every_reason_and_exit_status() -> None:
             and name != "Interrupted"
         ):
             assert re.search(rf"\| {thing.exit_code}\b.*\| `{name}` \|", text), name
+
+
+def test_every_command_has_a_man_page() -> None:
+    pages = {path.stem for path in (REPO / "docs" / "man").glob("*.1")}
+    assert {"-".join(["vmnet", *words]) for words in COMMANDS} | {"vmnet"} == pages
