@@ -126,8 +126,8 @@ def walk(command: Command, wanted: tuple[Fault, ...]) -> list[Series]:
 def _calls(fault: Fault, measured: Traced) -> list[int]:
     """Return which calls to go through: all, the last of them past the end.
 
-    Of the `sendto` every sixth, and those at both ends: they are libnftables' questions, some 30 for
-    one listing; what it changes goes out in one `sendmsg`.
+    Of the `sendto` every sixth, and those at both ends: they are libnftables' questions, some 30
+    for one listing; what it changes goes out in one `sendmsg`.
     """
     count = measured.count(fault)
     every = range(first_of(fault, measured), count + 2)

@@ -15,7 +15,6 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from vmnet.errors import VmnetError, of_errno
@@ -103,9 +102,7 @@ def stand_by(
         pid = os.fork()
         if pid == 0:
             if os.fork() == 0:
-                _be_child(
-                    lambda: work() if os.read(orders, 1) else None, answer, orders, afterwards
-                )
+                _stand_by(work, answer, orders, afterwards)
             os._exit(0)
         os.waitpid(pid, 0)
     except OSError as error:
@@ -122,6 +119,23 @@ def stand_by(
                 os.close(fd)
 
     return call
+
+
+def _stand_by(
+    work: Callable[[], Any], answer: int, orders: int, afterwards: Callable[[], object] | None
+) -> None:
+    try:
+        if afterwards is not None:
+            _be_apart()
+        close_all_but(answer, orders)
+        # At its parent's end or exec there is nobody to answer.
+        if os.read(orders, 1):
+            _answer(work, answer)
+        if afterwards is not None:
+            _let_go_of_everything()
+            afterwards()
+    finally:
+        os._exit(0)
 
 
 def apart(work: Callable[[], object]) -> None:
@@ -198,35 +212,28 @@ def _read(fd: int, limit: float) -> bytes:
     )
 
 
-def _be_child(
-    work: Callable[[], Any],
-    write_end: int,
-    orders: int | None = None,
-    afterwards: Callable[[], object] | None = None,
-) -> None:
+def _be_child(work: Callable[[], Any], write_end: int) -> None:
     status = 1
     try:
-        if afterwards is not None:
-            _be_apart()
-        close_all_but(write_end, *([orders] if orders is not None else []))
-        import json  # noqa: PLC0415 - before the work, after which it may not be readable
-
-        try:
-            answer = {"value": work()}
-        except VmnetError as error:
-            answer = {"error": error.message, "code": error.code, "remedy": error.remedy}
-        except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to say it
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        # Nobody may be there to read it: an exec closes the pipe.
-        with suppress(BrokenPipeError), open(write_end, "wb") as pipe:
-            pipe.write(json.dumps(answer).encode())
-        if afterwards is not None:
-            _let_go_of_everything()
-            afterwards()
+        close_all_but(write_end)
+        _answer(work, write_end)
         status = 0
     finally:
         # The parent's handlers, buffers and exit functions are not this child's to run.
         os._exit(status)
+
+
+def _answer(work: Callable[[], Any], write_end: int) -> None:
+    import json  # noqa: PLC0415 - before the work, after which it may not be readable
+
+    try:
+        answer = {"value": work()}
+    except VmnetError as error:
+        answer = {"error": error.message, "code": error.code, "remedy": error.remedy}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to say it
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    with open(write_end, "wb") as pipe:
+        pipe.write(json.dumps(answer).encode())
 
 
 def _be_apart() -> None:
