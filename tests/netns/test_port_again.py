@@ -38,7 +38,7 @@ def _bridge(lab: Lab) -> None:
     lab.vmnet("bridge", "create", "br0")
 
 
-def _bad() -> dict[str, bytes]:
+def bad() -> dict[str, bytes]:
     """Return what a port with all policies keeps back."""
     servers = {
         "DHCP server": v4(OWN4, udp(67, 68)),
@@ -48,7 +48,7 @@ def _bad() -> dict[str, bytes]:
     return alien() | servers | IMPOSTOR
 
 
-def _steps(lab: Lab, *options: str) -> list[str]:
+def steps(lab: Lab, *options: str) -> list[str]:
     steps = lab.vmnet("attach", "vm1", *options, "--json").json["steps"]
     assert isinstance(steps, list)
     return steps
@@ -56,9 +56,9 @@ def _steps(lab: Lab, *options: str) -> list[str]:
 
 def test_twice_is_once_with_every_policy(lab: Lab) -> None:
     with guest(lab, *FULL, "--isolated", "--no-flood") as ends:
-        assert _steps(lab) == []
-        assert _steps(lab, *FULL, "--isolated", "--no-flood") == []
-        judge(ends, own(), _bad())
+        assert steps(lab) == []
+        assert steps(lab, *FULL, "--isolated", "--no-flood") == []
+        judge(ends, own(), bad())
 
 
 def test_a_bridge_made_anew_gets_all_of_it_again(lab: Lab) -> None:
@@ -69,9 +69,9 @@ def test_a_bridge_made_anew_gets_all_of_it_again(lab: Lab) -> None:
         # What it was set to is not known any more, and it is not let in with less.
         assert _refused(lab, status=5) == "port-lost"
         assert "master" not in lab.link(ends[0].name)
-        assert len(_steps(lab, *FULL, "--isolated")) > 0
-        judge(ends, own(), _bad())
-        assert _steps(lab) == []
+        assert len(steps(lab, *FULL, "--isolated")) > 0
+        judge(ends, own(), bad())
+        assert steps(lab) == []
 
 
 def test_a_usual_port_comes_back_to_a_bridge_made_anew_by_itself(lab: Lab) -> None:
@@ -79,7 +79,7 @@ def test_a_usual_port_comes_back_to_a_bridge_made_anew_by_itself(lab: Lab) -> No
         lab.sh("ip link del br0")
         lab.vmnet("bridge", "create", "br0")
         enter("br0")
-        assert len(_steps(lab)) > 0
+        assert len(steps(lab)) > 0
         judge(ends, own(), IMPOSTOR)
         lab.sh("nft flush ruleset")
         judge(ends, own(), IMPOSTOR)
@@ -88,10 +88,10 @@ def test_a_usual_port_comes_back_to_a_bridge_made_anew_by_itself(lab: Lab) -> No
 def test_a_port_that_somebody_took_out_and_put_back_is_still_filtered(lab: Lab) -> None:
     with guest(lab, *FULL) as ends:
         lab.sh(f"ip link set {ends[0].name} nomaster; ip link set {ends[0].name} master br0")
-        judge(ends, own(), _bad())
-        assert len(_steps(lab, *FULL)) > 0
+        judge(ends, own(), bad())
+        assert len(steps(lab, *FULL)) > 0
         assert lab.link(ends[0].name)["linkinfo"]["info_slave_data"]["locked"]
-        judge(ends, own(), _bad())
+        judge(ends, own(), bad())
 
 
 def test_other_addresses_take_effect_at_once_and_nothing_is_lost(lab: Lab) -> None:
@@ -207,9 +207,9 @@ def test_a_filter_that_somebody_changed_is_put_right(
 ) -> None:
     with guest(lab, *FULL) as ends:
         change(lab)
-        assert _steps(lab, *FULL) != []
-        judge(ends, own(), _bad())
-        assert _steps(lab) == []
+        assert steps(lab, *FULL) != []
+        judge(ends, own(), bad())
+        assert steps(lab) == []
 
 
 def test_another_table_of_the_name_is_left_alone(lab: Lab) -> None:
@@ -235,7 +235,7 @@ def test_without_the_library_there_is_no_guard_and_nothing_is_left(lab: Lab) -> 
     assert set(lab.links()) == {"br0"}
     with guest(lab, "--no-guard") as ends:
         judge(ends, own() | IMPOSTOR, {})
-    assert _steps(lab) == []
+    assert steps(lab) == []
     lab.vmnet("detach", "vm1")
     lab.vmnet("gc")
     assert set(lab.links()) == {"br0"}

@@ -3,6 +3,8 @@
 Job: the difference between wished rates and what the kernel shows. Towards the guest the TAP sends:
 a bucket on it. What the guest sends the TAP receives: an ifb, through which it goes, has the
 bucket; where the kernel has no ifb, what is too much is dropped.
+Another rate costs no frame. To have one or none does: while a link gets or loses a qdisc the kernel
+gives it nothing to send, for some milliseconds (net/sched/sch_api.c qdisc_graft).
 Leaves to others: whether there is an ifb to be had (`vmnet.service`, which tries).
 Privilege: none.
 """
