@@ -1,4 +1,4 @@
-"""The ```console blocks of a document: what is typed, and what is answered."""
+"""The blocks of a document: what is typed, and what is answered."""
 
 from __future__ import annotations
 
@@ -6,9 +6,23 @@ import re
 from collections.abc import Iterator
 
 
+def section(text: str, heading: str) -> str:
+    """Return the section of a document that has that heading, up to the next one like it."""
+    (found,) = re.findall(
+        rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", text, re.DOTALL | re.MULTILINE
+    )
+    assert isinstance(found, str)
+    return found
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    """Return the fenced blocks of a kind, in their order."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
 def examples(text: str) -> Iterator[tuple[str, str]]:
     """Yield each command of the console blocks with the lines that follow it."""
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
+    for block in blocks(text, "console"):
         command = ""
         lines: list[str] = []
         for line in block.splitlines():
