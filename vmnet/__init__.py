@@ -21,19 +21,23 @@ if TYPE_CHECKING:
     from vmnet.formats.config import Config, parse_config
     from vmnet.look import list_nics, who
     from vmnet.model.nic import Wish
+    from vmnet.model.port import PortAsk, parse_port
     from vmnet.model.vhost import DataPath, Policy, Reason
     from vmnet.probe import prove
     from vmnet.service import (
         Attached,
         Launch,
+        Part,
         attach,
         collect,
         create_bridge,
         delete_bridge,
         detach,
+        down,
         plug,
         prepare_run,
         unplug,
+        up,
     )
     from vmnet.service.hotplug import Hotplugged, hotplug, hotunplug
     from vmnet.service.live import On, Plugged, Unplugged, attach_domain, detach_domain
@@ -48,8 +52,10 @@ __all__ = [
     "Hotplugged",
     "Launch",
     "On",
+    "Part",
     "Plugged",
     "Policy",
+    "PortAsk",
     "Reason",
     "Synced",
     "Unplugged",
@@ -62,15 +68,18 @@ __all__ = [
     "delete_bridge",
     "detach",
     "detach_domain",
+    "down",
     "hotplug",
     "hotunplug",
     "list_nics",
     "parse_config",
+    "parse_port",
     "plug",
     "prepare_run",
     "prove",
     "sync",
     "unplug",
+    "up",
     "who",
 ]
 
@@ -81,6 +90,8 @@ _HOMES = {
     "list_nics": "vmnet.look",
     "who": "vmnet.look",
     "Wish": "vmnet.model.nic",
+    "PortAsk": "vmnet.model.port",
+    "parse_port": "vmnet.model.port",
     "DataPath": "vmnet.model.vhost",
     "Policy": "vmnet.model.vhost",
     "Reason": "vmnet.model.vhost",

@@ -26,6 +26,7 @@ Figures to read, not tests: nothing fails for being slow. Subjects run in turn
      userspace virtio and e1000; boots the test host, minutes
   e  virsh start and destroy: no hook, one that does nothing, vmnet's
   f  libvirt's hook by itself, and where the time of a call goes
+  g  a full policy set up beside sh, and what it costs a frame with 10 and 1000 guests
 """
 
 
@@ -37,7 +38,7 @@ def main() -> None:
 
         inside.measure(wish.rounds, wish.pings)
         return
-    if set(_parts(wish)) & set("abcef") and os.geteuid() != 0:
+    if set(_parts(wish)) & set("abcefg") and os.geteuid() != 0:
         sys.exit("bench: all but d need a network namespace: run them as root")
     from tests.bench import machine
 
@@ -46,9 +47,10 @@ def main() -> None:
     _print("\n".join(f"{name:8} {text}" for name, text in facts.items()))
     parts = {}
     for part in _parts(wish):
-        table = _measure(part, wish)
-        _print(f"\n{table.text()}")
-        parts[part] = table.data
+        tables = _measure(part, wish)
+        for table in tables:
+            _print(f"\n{table.text()}")
+        parts[part] = [table.data for table in tables] if len(tables) > 1 else tables[0].data
     if "d" not in parts:
         _print("\nThe data path is measured by `./dev bench --datapath` (boots a test host).")
     if wish.json:
@@ -62,7 +64,7 @@ def _arguments() -> argparse.Namespace:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="a b c d e f; left out: a b c")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="a b c d e f g; left out: a b c")
     parser.add_argument("--all", action="store_true", help="all parts")
     parser.add_argument("--datapath", action="store_true", help="part d alone")
     parser.add_argument(
@@ -81,7 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     wish = parser.parse_args()
-    if unknown := set(wish.parts) - set("abcdef"):
+    if unknown := set(wish.parts) - set("abcdefg"):
         parser.error(f"no such part: {' '.join(sorted(unknown))}")
     if min(wish.n, wish.rounds, wish.pings) < 1:
         parser.error("a number is to be at least 1")
@@ -90,13 +92,21 @@ def _arguments() -> argparse.Namespace:
 
 def _parts(wish: argparse.Namespace) -> list[str]:
     if wish.all:
-        return list("abcdef")
+        return list("abcdefg")
     if wish.datapath:
         return ["d"]
     return sorted(set(wish.parts)) or list("abc")
 
 
-def _measure(part: str, wish: argparse.Namespace) -> Table:
+def _measure(part: str, wish: argparse.Namespace) -> list[Table]:
+    if part == "g":
+        from tests.bench import policy
+
+        return policy.measure(wish.n)
+    return [_one_table(part, wish)]
+
+
+def _one_table(part: str, wish: argparse.Namespace) -> Table:
     # Each part loads what it needs: in the test host a module costs a second.
     if part == "a":
         from tests.bench import cold
