@@ -39,11 +39,13 @@ from tests.netns.traffic import (
     judge,
     nd,
     own,
+    second,
     v4,
     v6,
 )
 from tests.netns.wire import (
     FAR_MAC,
+    End,
     attach,
     bare_bridges,
     end,
@@ -94,6 +96,13 @@ def test_without_any_filter_the_bridge_itself_still_knows_the_guest(lab: Lab) ->
         judge(ends, own(), _impostors(lab))
 
 
+def test_where_the_bridge_does_not_look_the_filter_does(lab: Lab) -> None:
+    # So it is before Linux 5.18, which has no `locked`.
+    with guest(lab) as ends:
+        lab.sh(f"ip link set {ends[0].name} type bridge_slave locked off")
+        judge(ends, own(), _impostors(lab))
+
+
 def test_control_frames_are_dropped_and_no_others(lab: Lab) -> None:
     bpdu = b"\x42\x42\x03" + bytes(35)
     with guest(lab) as ends:
@@ -120,12 +129,29 @@ def test_a_guest_says_nothing_to_a_spanning_tree(lab: Lab) -> None:
         assert _way_to_root(lab) == (0, 0)
         near.send(llc(MAC, bpdu, "01:80:c2:00:00:00"))
         assert _way_to_root(lab) == (0, 0)
-        # The bridge's own guard would have switched the port off.
-        assert lab.link(near.name)["linkinfo"]["info_slave_data"]["state"] != "disabled"
+        # No filter sees these where there is a spanning tree: the bridge switches the port off.
+        assert _state(lab, near) == "disabled"
         # To one that is nobody's NIC it listens.
         far.send(llc(FAR_MAC, bpdu, "01:80:c2:00:00:00"))
         port, cost = _way_to_root(lab)
         assert (port, cost > 0) == (1, True)
+    # The next QEMU finds it on.
+    with end(near.name):
+        assert _state(lab, near) in ("listening", "learning", "forwarding")
+
+
+def test_the_host_takes_in_no_control_frames_of_a_guests(lab: Lab) -> None:
+    with guest(lab) as (near, _):
+        for last in ("02", "03"):  # LACP, 802.1X
+            near.send(ether(MAC, 0x8809, bytes(46), f"01:80:c2:00:00:{last}"))
+        rows = json.loads(lab.sh("nft -j list chain bridge vmnet control").out)["nftables"]
+        (rule,) = [row["rule"]["expr"] for row in rows if "rule" in row]
+        assert [each["counter"]["packets"] for each in rule if "counter" in each] == [2]
+
+
+def _state(lab: Lab, near: End) -> str:
+    """Return the state of a port in the spanning tree."""
+    return str(lab.link(near.name)["linkinfo"]["info_slave_data"]["state"])
 
 
 def _way_to_root(lab: Lab) -> tuple[int, int]:
@@ -186,6 +212,8 @@ def test_a_guest_is_no_router(lab: Lab, options: tuple[str, ...]) -> None:
     # Behind an authentication header they pass: nobody takes these without the sender's key.
     advert, redirection = router_advert(LOCAL), redirect(LOCAL)
     bad = {"RA": v6(advert, ICMP6), "redirect": v6(redirection, ICMP6)}
+    bad["RA, in a second fragment"] = second(LOCAL, advert, ICMP6, 8)
+    bad |= hidden("RA of another address", OWN6, router_advert(OWN6), ICMP6)
     bad |= hidden("RA", LOCAL, advert, ICMP6) | hidden("redirect", LOCAL, redirection, ICMP6)
     with guest(lab, "--ra-guard", *options) as ends:
         judge(ends, own(), bad)

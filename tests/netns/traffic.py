@@ -12,6 +12,7 @@ from tests.netns.frames import (
     ICMP6,
     IP,
     IP6,
+    NO_NEXT,
     OPTIONS,
     RARP,
     ROUTER_SOLICIT,
@@ -77,12 +78,16 @@ def nd(kind: int, target: str, source: str = OWN6) -> bytes:
 
 def own() -> dict[str, bytes]:
     """Return what an honest guest sends."""
+    long = extension(UDP, 64) + udp(4000, 4001, bytes(100))
     return {
         "IPv4": v4(OWN4),
         "IPv6": v6(udp(4000, 4001), UDP, OWN6),
         "its link-local address": v6(udp(4000, 4001)),
         "IPv6 in fragments, 1": first(OWN6, udp(4000, 4001, bytes(100)), UDP, 64),
         "IPv6 in fragments, 2": second(OWN6, udp(4000, 4001, bytes(100)), UDP, 64),
+        "IPv6 in fragments behind options, 1": first(OWN6, long, OPTIONS, 72),
+        "IPv6 in fragments behind options, 2": second(OWN6, long, OPTIONS, 72),
+        "IPv6 of nothing": v6(b"", NO_NEXT, OWN6),
         "ARP request": ether(MAC, ARP, arp(MAC, OWN4, "10.0.0.1")),
         "ARP reply": ether(MAC, ARP, arp(MAC, OWN4, "10.0.0.1", 2)),
         "ARP announcement": ether(MAC, ARP, arp(MAC, OWN4, OWN4)),

@@ -6,6 +6,7 @@ back; a good frame that follows tells when it is time to judge.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.netns import taps
+from tests.netns.commands import until
 from tests.netns.frames import ARP, arp, ether
 from tests.support.lab import PATIENCE, Lab, checked
 
@@ -60,6 +62,7 @@ class End:
 def end(name: str) -> Iterator[End]:
     """Be the guest at a TAP, which goes with it unless it was made to stay."""
     with taps.opened(name) as fd:
+        until(lambda: not _is_waiting(name))
         yield End(fd, name)
 
 
@@ -80,6 +83,14 @@ def bare_bridges() -> None:
 def enter(bridge: str, name: str = "up0") -> None:
     """Put a link into a bridge."""
     checked(["ip", "link", "set", name, "addrgenmode", "none", "master", bridge, "up"])
+    until(lambda: not _is_waiting(name))
+
+
+def _is_waiting(name: str) -> bool:
+    """Say whether a port is still to learn that its TAP is open: the kernel tells it later."""
+    (link,) = json.loads(checked(["ip", "-j", "-d", "link", "show", "dev", name]).out)
+    port = link["linkinfo"].get("info_slave_data")
+    return port is not None and port["state"] == "disabled"
 
 
 def passed(

@@ -213,7 +213,7 @@ class tcm(nlmsg):  # type: ignore[misc]  # noqa: N801 - named as its library nam
                     nla_map = (
                         ("TCA_POLICE_UNSPEC", "none"),
                         ("TCA_POLICE_TBF", "parms"),
-                        ("TCA_POLICE_RATE", "hex"),
+                        ("TCA_POLICE_RATE", "cdata"),
                         ("TCA_POLICE_PEAKRATE", "hex"),
                         ("TCA_POLICE_AVRATE", "uint32"),
                         ("TCA_POLICE_RESULT", "uint32"),

@@ -52,7 +52,7 @@ _TC_ACT_STOLEN, _TC_POLICE_SHOT, _EGRESS_REDIR = 4, 2, 1
 _U32_TERMINAL = 1
 #: A packet of segmentation offload may be as long; net/sched/act_police.c drops longer ones.
 _POLICE_MTU = 0x3FFFF
-_RATE_TABLE = "00:" * 1023 + "00"
+_RATE_TABLE = bytes(1024)
 #: `ip`'s names of a port's flags and the kernel's (linux/if_link.h IFLA_BRPORT_*).
 FLAGS = {
     "guard": "IFLA_BRPORT_GUARD",

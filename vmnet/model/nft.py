@@ -63,6 +63,8 @@ _SETS = {
 }
 _RULES = {
     # Where a bridge has no spanning tree it forwards these frames, else it takes them in itself.
+    # (Spanning tree's and LLDP's own it takes in past all hooks; on the former acts the port's flag
+    # `guard`, which switches it off.)
     "control": [f"iif @port {_CONTROL} {_DROP}"],
     "guest": [
         f"iif . ether saddr != @mac {_DROP}",
