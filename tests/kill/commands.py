@@ -174,6 +174,7 @@ DETACH = _row(
     _DETACH,
     instead=_vmnet(*_ATTACH, "--queues", "2"),
     in_steps=True,  # what is outside of the TAP goes after it
+    each_by_itself=True,
 )
 CREATE = _row(
     "bridge-create",
@@ -197,6 +198,6 @@ DELETE = _row(
 )
 GC = _row("gc", ["gc"], _mess, _DETACH, in_steps=True, each_by_itself=True)
 UP = _script_row("up", hold_tap)
-DOWN = _script_row("down", _plugged, in_steps=True)
+DOWN = _script_row("down", _plugged, in_steps=True, each_by_itself=True)
 
 ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, CREATE, DELETE, GC, UP, DOWN]

@@ -21,12 +21,22 @@ _KILL = faults(ioctl="signal=KILL", openat="signal=KILL", send="signal=KILL")
 def test_after_a_kill_anywhere_the_host_can_be_mended(command: Command) -> None:
     for series in walk(command, _KILL):
         for cell in series.cells:
-            assert cell.run.status == -9, str(cell)
+            assert cell.run.status == -9 or _of_nft(cell), str(cell)
             assert not cell.processes, str(cell)
             check_said(cell)
             _check_state(command, cell, series)
             assert cell.mended is not None
             _check_mended(command, cell, cell.mended, series)
+
+
+def _of_nft(cell: Cell) -> bool:
+    """Say whether the process of libnftables alone was killed: that is a failure like others."""
+    said = "ended without an answer" in cell.run.err
+    return said or all(map(_by_nft, cell.run.hits))  # or it was that of who waits for the end
+
+
+def _by_nft(hit: str) -> bool:
+    return "NFNL_SUBSYS_NFTABLES" in hit or "nlmsg_type=0xa10 " in hit or "RTM_GETLINK" in hit
 
 
 def _check_state(command: Command, cell: Cell, series: Series) -> None:

@@ -65,7 +65,7 @@ def test_a_lock_that_cannot_be_taken_is_an_error_and_its_file_is_for_gc() -> Non
 
 
 def test_a_full_run_is_reported_and_left_as_it_was(lab: Lab) -> None:
-    """The same disk with room for ever more files: the folder, the first lock, the second."""
+    """The same disk with room for ever more files: the folder, then each of the three locks."""
     home(lab)
     before = shape(lab)
     said = []
@@ -79,7 +79,7 @@ def test_a_full_run_is_reported_and_left_as_it_was(lab: Lab) -> None:
             break
         said.append(_error(done)["code"])
         check_same(shape(lab), before, done.err)
-    assert said == ["run-dir"] * 3
+    assert said == ["run-dir"] * 4
 
 
 def test_with_few_descriptors_a_command_fails_clearly_or_succeeds(lab: Lab) -> None:

@@ -69,6 +69,9 @@ def test_a_bridge_made_anew_gets_all_of_it_again(lab: Lab) -> None:
         # What it was set to is not known any more, and it is not let in with less.
         assert _refused(lab, status=5) == "port-lost"
         assert "master" not in lab.link(ends[0].name)
+        # Nor with some of it: what is not said would be gone without a word.
+        done = lab.vmnet("attach", "vm1", "--rate-in", "10mbit", "--json", status=5)
+        assert json.loads(done.err)["error"]["code"] == "port-lost"
         assert len(steps(lab, *FULL, "--isolated")) > 0
         judge(ends, own(), bad())
         assert steps(lab) == []

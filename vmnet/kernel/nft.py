@@ -149,6 +149,10 @@ def _library() -> Any:
     try:
         library = ctypes.CDLL(_LIBRARY)
     except OSError as error:
+        # The loader's words, and no errno.
+        number = _errno_of(str(error))
+        if number not in (0, errno.ENOENT):
+            raise of_errno(f"load {_LIBRARY}", number) from error
         raise Unsupported(
             f"{_LIBRARY} is not on this host, and the guard of guests' ports wants it",
             code="nft-missing",
@@ -171,12 +175,17 @@ def _library() -> Any:
     return library
 
 
+def _errno_of(text: str) -> int:
+    """Return the errno that a text ends with in strerror(3)'s words; 0 for none."""
+    return next((number for number, words in _CODES.items() if text.endswith(words)), 0)
+
+
 def _refusal(doing: str, said: str) -> VmnetError:
     """Return a typed error: libnftables answers in words, the kernel's by strerror(3)."""
     first = next((line.strip() for line in said.splitlines() if line.strip()), "no reason given")
     # `internal:0:0-0: Error: Could not process rule: No such file or directory`
     why = first.partition("Error: ")[2] or first
-    number = next((n for n, words in _CODES.items() if why.endswith(words)), 0)
+    number = _errno_of(why)
     if number in (errno.EPERM, errno.EACCES):
         return NotPermitted(
             f"cannot {doing}: {why}",

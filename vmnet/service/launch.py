@@ -8,7 +8,6 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -40,13 +39,13 @@ class Launch:
     Attributes:
         nics: what came of each NIC.
         fds: the descriptors QEMU is to inherit.
-        made: names of the TAPs made for it, which go with the process.
+        made: indexes of the TAPs made for it, which go with the process.
         done: what was changed on TAPs that were there before, and how it is taken back.
     """
 
     nics: list[Attached] = field(default_factory=list)
     fds: list[int] = field(default_factory=list)
-    made: list[str] = field(default_factory=list)
+    made: list[int] = field(default_factory=list)
     done: list[Move] = field(default_factory=list)
 
     def close(self) -> None:
@@ -75,7 +74,7 @@ class Launch:
             VmnetError: there could be no process to wait for that.
         """
         vm, pid = self.nics[0].nic.vm, os.getpid()
-        taps = [socket.if_nametoindex(name) for name in self.made]
+        taps = self.made
         call = stand_by(
             lambda: [(e.message, e.code, e.remedy) for e in self.take_back()],
             (lambda: clear_after(vm, pid, taps)) if taps else None,
@@ -164,7 +163,8 @@ def _prepare_one(
         args = None
         if not dry_run:
             tap_fds = work.take(name)
-            launch.made += [name] if view.tap is None else []
+            made = netlink.link(name) if view.tap is None else None
+            launch.made += [made.index] if made is not None else []
             launch.fds += tap_fds
             args = qemu.by_fds(nic, mtu, tap_fds, vhost_fds)
     launch.nics.append(Attached(nic, name, mtu, plan, verdict, args))

@@ -73,13 +73,14 @@ def _kept_port(netlink: Netlink, wish: Wish, there: Link | None) -> Port:
     port = port_of(facts, bridge, tag.mac)
     if port_digest(port) == tag.port:
         return port
-    if not wish.port.empty:
+    if wish.port.guard is not None or port_digest(settle_port(USUAL, wish.port)) == tag.port:
         return USUAL
     raise Conflict(
         f"what may pass at tap {there.name!r} is not what it was set to: it left its bridge, or "
         "somebody changed it",
         code="port-lost",
-        remedy="give its options again (--vlan, --address, --rate-in, ...), or --network NAME",
+        remedy="give all its options again as they were, or --network NAME; or say it all anew: "
+        "--guard and what else is to hold",
     )
 
 
