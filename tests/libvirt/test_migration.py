@@ -57,13 +57,17 @@ def test_there_and_back(both: Pair, by: By) -> None:
     # The guest has been heard of here: now its MAC stays at its port, and none is learned there.
     wait_for(lambda: "arr=1" not in _only_tag(both.b), why="nobody waits for the guest")
     (port,) = tags(both.b)
-    assert f"{mac(1)} master br0 static" in both.b.run("bridge", "fdb", "show", "brport", port).out
+    assert f"{mac(1)} sticky master br0 static" in _entries(both.b, port)
     assert _flags(both.b, port) == (False, True)
     assert "br=br0" in _only_tag(both.b)
     _moved(both, both.b)
     assert life in _only_tag(both.a)
     both.a.virsh("destroy", "vm1")
     assert both.a.leftovers() == []
+
+
+def _entries(host: Host, port: str) -> str:
+    return host.run("bridge", "fdb", "show", "brport", port).out
 
 
 def _flags(host: Host, port: str) -> tuple[bool, bool]:

@@ -268,7 +268,8 @@ class Host(Place):
         A mark of a guest that was to come is a hint that goes stale by itself: it does not count.
         """
         found = [f"link {name}" for name, link in self.links().items() if _left(name, link)]
-        found += [f"file {path}" for path in self.path("/run/vmnet").rglob("*.lock")]
+        files = [path for path in self.path("/run/vmnet").rglob("*") if path.suffix != ".mark"]
+        found += [f"file {path}" for path in files]
         tables = self.run("nft", "list", "tables").out.splitlines()
         found += [table for table in tables if table == "table bridge vmnet"]
         ours = ("/bin/sh", "cat", "libvirtd")

@@ -57,7 +57,7 @@ from vmnet.service.base import (
     tagged,
     vm_lock,
 )
-from vmnet.service.outside import clear
+from vmnet.service.outside import clear, cleared_on_failure
 
 
 @dataclass
@@ -124,7 +124,11 @@ def prepare(xml: bytes, config: Config, *, dry_run: bool = False) -> Handled:
     for each in nics:
         _judge(domain, each, done)
     lock = vm_lock(domain.name)
-    with changing(lock, wait=WAIT_SECONDS, dry_run=dry_run) as netlink, Apply(netlink) as work:
+    with (
+        changing(lock, wait=WAIT_SECONDS, dry_run=dry_run) as netlink,
+        cleared_on_failure(netlink, domain.name, dry_run=dry_run),
+        Apply(netlink) as work,
+    ):
         for interface in (i for i in domain.interfaces if domain.wish(i.mac) is None):
             check_unwished(domain, interface, _linked(netlink, interface.target))
         targets = {each.interface.target for each in nics if each.made}

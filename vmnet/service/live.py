@@ -35,7 +35,7 @@ from vmnet.plan.domain import DomainNic, plan_prepare
 from vmnet.plan.live import plan_change, plan_changes, targets
 from vmnet.service.base import locked_for, moment, opened, placed, planned, policed, tagged, vm_lock
 from vmnet.service.domains import Handled, keep_one, look, prove_vhost, vhost_verdict
-from vmnet.service.outside import clear
+from vmnet.service.outside import clear, cleared_on_failure
 from vmnet.service.settle import Settled, documents, removal, settle
 
 
@@ -127,6 +127,7 @@ def attach_domain(
         locked_for(f"domain:{wish.vm}", wait=wait, dry_run=dry_run),
         Libvirt(on.uri, waiting=signals.check) as peer,
         opened() as netlink,
+        cleared_on_failure(netlink, wish.vm, dry_run=dry_run),
         Apply(netlink, peer) as work,
         work.all_or_nothing(),
     ):

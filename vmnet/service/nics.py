@@ -38,7 +38,7 @@ from vmnet.service.base import (
     tagged,
     vm_lock,
 )
-from vmnet.service.outside import clear
+from vmnet.service.outside import clear, cleared_on_failure
 from vmnet.service.resolve import judge_vhost, owner_of, resolve
 
 
@@ -112,7 +112,11 @@ def attach(
         there = netlink.link(name)
         nic = resolve(wish, config, netlink, there, owner_of(owner, there))
         verdict = judge_vhost(nic)
-        with placed(nic.bridge, wait=wait, dry_run=dry_run), Apply(netlink) as work:
+        with (
+            cleared_on_failure(netlink, wish.vm, dry_run=dry_run),
+            placed(nic.bridge, wait=wait, dry_run=dry_run),
+            Apply(netlink) as work,
+        ):
             view = _seen(netlink, name, nic, supposed if dry_run else None)
 
             def change(nic: Nic) -> Plan:
@@ -122,12 +126,9 @@ def attach(
                 return plan
 
             nic, plan = policed(nic, change)
-            mtu = mtu_after(plan, view.tap)
-            args = qemu.by_name(nic, name, mtu, vhost=verdict.vhost)
-            done = Attached(nic, name, mtu, plan, verdict, args)
-            if tell is not None:
-                with work.all_or_nothing():
-                    tell(done)
+            done = _attached(nic, view, plan, verdict)
+            with work.all_or_nothing():
+                _tell(done, tell)
     return done
 
 
@@ -265,6 +266,17 @@ def mtu_after(plan: Plan, tap: Link | None) -> int:
     """Return the MTU, in bytes, that the TAP has after a plan: a held one may keep its own."""
     set_to = [move.do.mtu for move in plan.moves if isinstance(move.do, SetMtu)]
     return set_to[-1] if set_to or tap is None else tap.mtu
+
+
+def _attached(nic: Nic, view: NicView, plan: Plan, verdict: Verdict) -> Attached:
+    mtu = mtu_after(plan, view.tap)
+    args = qemu.by_name(nic, view.name, mtu, vhost=verdict.vhost)
+    return Attached(nic, view.name, mtu, plan, verdict, args)
+
+
+def _tell(done: Attached, tell: Callable[[Attached], None] | None) -> None:
+    if tell is not None:
+        tell(done)
 
 
 def _seen(netlink: Netlink, name: str, nic: Nic, supposed: Mapping[str, Link] | None) -> NicView:

@@ -11,8 +11,10 @@ end of a `vmnet run`, the next attach of that VM, or gc.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
+from vmnet.errors import VmnetError
 from vmnet.kernel import signals
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
@@ -54,6 +56,18 @@ def clear(
         plan = _plan(netlink, vm, gone)
         carry_out(netlink, plan)
     return plan
+
+
+@contextmanager
+def cleared_on_failure(netlink: Netlink, vm: str, *, dry_run: bool) -> Iterator[None]:
+    """Clear what a failure leaves that was taken back: a filter that nobody needs."""
+    try:
+        yield
+    except BaseException:
+        if not dry_run:
+            with suppress(VmnetError):  # the failure that led here is the one to be told
+                clear(netlink, vm)
+        raise
 
 
 def _plan(netlink: Netlink, vm: str | None, gone: frozenset[str]) -> Plan:
