@@ -15,7 +15,7 @@ from vmnet.entry import report, say
 
 if TYPE_CHECKING:
     from vmnet.errors import VmnetError
-    from vmnet.model.hookfile import Finding
+    from vmnet.model.found import Finding
     from vmnet.service.explain import Explained
     from vmnet.service.live import Plugged, Unplugged
     from vmnet.service.rehearse import Rehearsed

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report
-from vmnet.model.hookfile import HOOK_PATH, Finding
+from vmnet.model.found import Finding
+from vmnet.model.hookfile import HOOK_PATH
 
 if TYPE_CHECKING:
     from vmnet.service.hookfile import HookChange, HookStatus

@@ -1,7 +1,7 @@
-"""libvirt's daemons: which run here, since when, and under which confinement.
+"""Daemons: which run here, since when, and under which confinement.
 
-Job: facts about processes for `vmnet hook`.
-Leaves to others: what follows from them (`vmnet.plan.hookfile`).
+Job: facts about processes for `vmnet hook` and `vmnet host`.
+Leaves to others: what follows from them (`vmnet.plan.hookfile`, `vmnet.plan.hostfiles`).
 Privilege: root; others do not see where a daemon's /etc is.
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from vmnet.model.hookfile import HOOKS_DIR, Daemon
+from vmnet.kernel.host import user_name
+from vmnet.model.found import Daemon
+from vmnet.model.hookfile import HOOKS_DIR
 
 _PROC = Path("/proc")
 _NAMES = ("libvirtd", "virtqemud")
@@ -22,27 +24,40 @@ _FREE = ("", "unconfined")
 
 
 def daemons() -> list[Daemon]:
-    """Return the daemons of root's that find their hooks in the same folder as this process.
+    """Return libvirt's daemons that find their hooks in the same folder as this process."""
+    return running(_NAMES, str(Path(HOOKS_DIR).parent))
+
+
+def running(names: Collection[str], folder: str, *, users: Collection[str] = ("root",)) -> list[Daemon]:
+    """Return the daemons of these names that have the same folder in view as this process.
 
     One in a container has a folder of its own.
+
+    Args:
+        names: of processes, as the kernel cuts them: at most 15 bytes.
+        folder: where their files are.
+        users: as which they may run; anybody can give a process such a name.
     """
-    return sorted(_found(), key=lambda daemon: daemon.pid)
+    return sorted(_found(names, folder, users), key=lambda daemon: daemon.pid)
 
 
-def _found() -> Iterator[Daemon]:
+def _found(names: Collection[str], folder: str, users: Collection[str]) -> Iterator[Daemon]:
     for entry in os.scandir(_PROC):
         if not entry.name.isdecimal():
             continue
         with suppress(OSError):  # it ended while being looked at
-            folder = _PROC / entry.name
-            name = (folder / "comm").read_text(errors="replace").strip()
-            if name in _NAMES and entry.stat().st_uid == 0 and _has_our_hooks(folder):
-                yield Daemon(int(entry.name), name, _started(folder), label(int(entry.name)))
+            process = _PROC / entry.name
+            name = (process / "comm").read_text(errors="replace").strip()
+            if (
+                name in names
+                and user_name(entry.stat().st_uid) in users
+                and _has_in_view(process, folder)
+            ):
+                yield Daemon(int(entry.name), name, _started(process), label(int(entry.name)))
 
 
-def _has_our_hooks(process: Path) -> bool:
-    folder = Path(HOOKS_DIR).parent
-    ours, its = folder.stat(), (process / "root" / folder.relative_to("/")).stat()
+def _has_in_view(process: Path, folder: str) -> bool:
+    ours, its = os.stat(folder), (process / "root" / folder.lstrip("/")).stat()
     return (ours.st_dev, ours.st_ino) == (its.st_dev, its.st_ino)
 
 

@@ -207,6 +207,20 @@ def _absent(number: int) -> Finding:
             )
 
 
+def why_no_module() -> str:
+    """Return why the running kernel can load no vhost_net; empty if it can, or has."""
+    release = kernel_release()
+    state = _module_state(release)
+    if state == "absent":
+        return f"kernel {release} was built without {_MODULE}"
+    return f"the modules of kernel {release} cannot be seen here" if state == "unknown" else ""
+
+
+def has_module() -> bool:
+    """Say whether vhost_net is loaded, or a part of the kernel."""
+    return _module_state(kernel_release()) == "loaded"
+
+
 def _module_state(release: str) -> str:
     """Return `loaded`, `available`, `absent`, or `unknown`, from what a person would look at."""
     if Path(f"/sys/module/{_MODULE}").is_dir():

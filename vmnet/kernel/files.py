@@ -19,10 +19,14 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def template(name: str) -> str:
-    """Return the text of one of vmnet's own templates, in a checkout or an installed wheel."""
+    """Return the text of one of vmnet's own templates, in a checkout or an installed wheel.
+
+    Args:
+        name: its path in `templates`.
+    """
     installed = _PACKAGE / "templates"
     folder = installed if installed.is_dir() else _PACKAGE.parent / "templates"
-    return (folder / f"{name}.xml").read_text(encoding="utf-8")
+    return (folder / name).read_text(encoding="utf-8")
 
 
 def read_trusted(path: str) -> str | None:

@@ -2,13 +2,12 @@
 
 Job: the hands of `vmnet hook`. A file is written beside the folder that libvirt calls everything
 in, and moved there whole.
-Leaves to others: what may be done (`vmnet.plan.hookfile`).
+Leaves to others: what may be done (`vmnet.plan.hookfile`), writing (`vmnet.kernel.rootfile`).
 Privilege: root.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import subprocess
@@ -16,12 +15,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from vmnet.errors import Conflict, NotFound, Unsupported, VmnetError, of_errno
+from vmnet.errors import NotFound, Unsupported, VmnetError, of_errno
+from vmnet.kernel import rootfile
 from vmnet.kernel.trust import weakness
 from vmnet.model.hookfile import HOOK_DIR, HOOK_PATH, HOOKS_DIR, HookFile, Place
 
-_SIZE_MAX = 64 << 10
-_MODE, _DIR_MODE = 0o755, 0o755
+_MODE = 0o755
 _NEW = ".50-vmnet.new"
 #: coreutils' own, not busybox's, which makes no process group.
 TIMEOUT = "/usr/bin/timeout"
@@ -38,7 +37,7 @@ def look() -> Place:
     """
     base = str(Path(HOOKS_DIR).parent)
     try:
-        _check_way(base)
+        rootfile.check_way(base)
     except FileNotFoundError as error:
         raise NotFound(
             f"{base} is not there: libvirt is not installed on this host",
@@ -47,53 +46,9 @@ def look() -> Place:
         ) from error
     except OSError as error:
         raise of_errno(f"look at {base}", error.errno or 0) from error
-    missing = []
-    for folder in (HOOKS_DIR, HOOK_DIR):
-        try:
-            _check_way(folder)
-        except FileNotFoundError as error:
-            if os.path.lexists(folder):
-                raise _no_way(f"{folder} leads to nothing", folder) from error
-            missing.append(folder)
-        except OSError as error:
-            raise of_errno(f"look at {folder}", error.errno or 0) from error
-    text, proper, there = _content()
-    return Place(there, text, proper, tuple(missing), tuple(_hooks()))
-
-
-def _check_way(folder: str) -> None:
-    weak = weakness(folder, shared=False)
-    if not weak and not Path(folder).is_dir():
-        weak = f"{folder} is no folder"
-    if weak:
-        raise _no_way(
-            f"{weak}: what stands there is run as root, and has to be root's alone", folder
-        )
-
-
-def _no_way(why: str, folder: str) -> Conflict:
-    remedy = f"`namei -l {folder}` shows the way; mend its owners and modes"
-    return Conflict(why, code="hook-path", remedy=remedy)
-
-
-def _content() -> tuple[str | None, bool, bool]:
-    """Return the text of the hook's file, whether it is as it should be, whether it is there."""
-    try:
-        fd = os.open(HOOK_PATH, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None, False, False
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise of_errno(f"read {HOOK_PATH}", error.errno) from error
-        return None, False, True  # a link, a socket
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_MAX:
-            return None, False, True
-        proper = status.st_uid == 0 and stat.S_IMODE(status.st_mode) == _MODE
-        return os.read(fd, _SIZE_MAX).decode("utf-8", "replace"), proper, True
-    finally:
-        os.close(fd)
+    missing = rootfile.missing((HOOKS_DIR, HOOK_DIR))
+    there = rootfile.content(HOOK_PATH, _MODE)
+    return Place(there.there, there.text, there.proper, missing, tuple(_hooks()))
 
 
 def _hooks() -> Iterator[HookFile]:
@@ -119,36 +74,16 @@ def write(text: str, place: Place) -> None:
     Raises:
         VmnetError: it could not be written; folders that were made for it are gone again.
     """
-    made: list[Path] = []
-    try:
-        for folder in map(Path, place.missing):
-            folder.mkdir()
-            made.append(folder)
-            folder.chmod(_DIR_MODE)  # whatever the umask
-        _write_whole(text, place)
-    except OSError as error:
-        for folder in reversed(made):
-            with suppress(OSError):
-                folder.rmdir()
-        raise of_errno(f"write {HOOK_PATH}", error.errno or 0) from error
-
-
-def _write_whole(text: str, place: Place) -> None:
     # In HOOK_DIR libvirt would call what is half written; it calls nothing of this name here.
     new = Path(HOOK_DIR).resolve().parent / _NEW
-    new.unlink(missing_ok=True)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with open(fd, "wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fchmod(fd, _MODE)
-            _keep_time(fd, place)
-            os.fsync(fd)
-        new.rename(HOOK_PATH)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    rootfile.write(
+        HOOK_PATH,
+        text,
+        _MODE,
+        folders=place.missing,
+        new=new,
+        before_sync=lambda fd: _keep_time(fd, place),
+    )
 
 
 def _keep_time(fd: int, place: Place) -> None:
@@ -163,12 +98,7 @@ def remove() -> None:
     Raises:
         VmnetError: it could not be.
     """
-    try:
-        os.unlink(HOOK_PATH)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise of_errno(f"remove {HOOK_PATH}", error.errno or 0) from error
+    rootfile.remove(HOOK_PATH)
 
 
 def try_python(python: str) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from vmnet.model.hookfile import Daemon, Profile, Security
+from vmnet.model.found import Daemon
+from vmnet.model.hookfile import Profile, Security
 
 _APPARMOR_ON = Path("/sys/module/apparmor/parameters/enabled")
 _LOADED = Path("/sys/kernel/security/apparmor/profiles")

@@ -1,4 +1,4 @@
-"""libvirt's hook as a file on this host: what is there, who calls it, what stands in its way.
+"""libvirt's hook as a file on this host: what is there, and what stands in its way.
 
 Job: the nouns of `vmnet hook install`, `uninstall` and `status`.
 Leaves to others: reading them off the host (`vmnet.kernel`), judging them (`vmnet.plan.hookfile`).
@@ -7,7 +7,7 @@ Privilege: none.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 #: Where libvirt looks for what it calls at a domain's operations, and what of that is vmnet's.
 HOOKS_DIR = "/etc/libvirt/hooks"
@@ -66,23 +66,6 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Daemon:
-    """A running libvirt daemon that has this host's hooks in view.
-
-    Attributes:
-        pid: its process.
-        name: `libvirtd` or `virtqemud`.
-        started: when, in seconds of the epoch.
-        label: what the kernel's security module confines it to; empty if to nothing.
-    """
-
-    pid: int
-    name: str
-    started: float
-    label: str
-
-
-@dataclass(frozen=True)
 class Profile:
     """An AppArmor profile that confines a libvirt daemon.
 
@@ -114,24 +97,3 @@ class Security:
     selinux: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     systemd: bool = False
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that keeps the hook from doing its work, or may.
-
-    Attributes:
-        code: a stable word for it.
-        what: what was found.
-        remedy: what would help.
-        certain: it is so; else it is only possible.
-    """
-
-    code: str
-    what: str
-    remedy: str
-    certain: bool = True
-
-    def data(self) -> dict[str, object]:
-        """Return it as JSON data."""
-        return asdict(self)

@@ -11,17 +11,8 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from vmnet.errors import Conflict
-from vmnet.model.hookfile import (
-    HOOK_DIR,
-    HOOK_PATH,
-    Daemon,
-    Finding,
-    HookFile,
-    Place,
-    Profile,
-    Script,
-    Security,
-)
+from vmnet.model.found import Daemon, Finding
+from vmnet.model.hookfile import HOOK_DIR, HOOK_PATH, HookFile, Place, Profile, Script, Security
 
 
 class State(StrEnum):

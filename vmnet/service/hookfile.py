@@ -17,7 +17,8 @@ from vmnet.formats.hookfile import parse, render
 from vmnet.kernel import hookfile, security, signals
 from vmnet.kernel.daemons import daemons as running
 from vmnet.kernel.locks import WAIT_SECONDS
-from vmnet.model.hookfile import HOOK_PATH, Daemon, Finding, HookFile, Place, Script, Security
+from vmnet.model.found import Daemon, Finding
+from vmnet.model.hookfile import HOOK_PATH, HookFile, Place, Script, Security
 from vmnet.plan.hookfile import (
     State,
     about_apparmor,

@@ -222,7 +222,7 @@ def _new_xml(ask: _Ask, domain: Domain) -> str:
         mtu=ask.mtu,
         driver=_DRIVERS.get(_policy(ask), ""),
     )
-    name = "interface-bridge" if by_libvirt else "interface-ethernet"
+    name = "interface-bridge.xml" if by_libvirt else "interface-ethernet.xml"
     return interface_xml.fill(template(name), values)
 
 

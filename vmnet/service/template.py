@@ -42,6 +42,6 @@ def template(wish: Wish, config: Config, *, by_libvirt: bool) -> str:
         driver="",
     )
     new = NicWish(mac, wish.nic, network.name, port=wish.port)
-    metadata = fill(text_of("metadata"), {"nics_xml": nics_xml([new])})
-    name = "interface-bridge" if by_libvirt else "interface-ethernet"
+    metadata = fill(text_of("metadata.xml"), {"nics_xml": nics_xml([new])})
+    name = "interface-bridge.xml" if by_libvirt else "interface-ethernet.xml"
     return f"{metadata}\n{fill(text_of(name), values)}"
