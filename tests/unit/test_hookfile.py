@@ -10,7 +10,16 @@ from tests.unit.source import REPO
 from vmnet.errors import Conflict, InvalidInput
 from vmnet.formats.hookfile import parse, render
 from vmnet.model.found import Daemon
-from vmnet.model.hookfile import HOOK_PATH, LIMIT, LIMIT_MAX, HookFile, Place, Profile, Script, Security
+from vmnet.model.hookfile import (
+    HOOK_PATH,
+    LIMIT,
+    LIMIT_MAX,
+    HookFile,
+    Place,
+    Profile,
+    Script,
+    Security,
+)
 from vmnet.plan.hookfile import (
     State,
     about_apparmor,

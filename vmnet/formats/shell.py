@@ -15,8 +15,10 @@ import re
 import shlex
 from typing import assert_never
 
+from vmnet.formats.fileshell import file_lines
 from vmnet.formats.portshell import filter_lines, port_words, rate_words
 from vmnet.model.domain import NICS_KEY, NICS_URI
+from vmnet.model.filestep import FileStep
 from vmnet.model.monitor import command
 from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.step import (
@@ -71,6 +73,8 @@ def step_lines(step: Step) -> list[str]:
         return [shlex.join(words) for words in _netlink_words(step)]
     if isinstance(step, FilterStep):
         return filter_lines(step)
+    if isinstance(step, FileStep):
+        return file_lines(step)
     if isinstance(step, MonitorStep):
         return [_monitor_line(step)]
     return [_domain_line(step)] if isinstance(step, DomainStep) else _tun_lines(step)

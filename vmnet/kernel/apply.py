@@ -23,6 +23,7 @@ from vmnet.kernel import devices, ioctl, nft, signals
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.refusals import refusal, taken, tun_refusal
 from vmnet.kernel.rtnetlink import Refused
+from vmnet.model.filestep import FileStep
 from vmnet.model.portstep import CreateIfb, FilterStep
 from vmnet.model.step import (
     CreateBridge,
@@ -178,6 +179,8 @@ class Apply:
             try:
                 if isinstance(first, FilterStep):
                     self._filter(first)
+                elif isinstance(first, FileStep):
+                    self._file(first)
                 else:
                     self._step(first)
             except Refused as error:  # looking, before the step
@@ -208,6 +211,11 @@ class Apply:
 
     def _filter(self, step: FilterStep) -> None:
         nft.apply(step, self._index)
+
+    def _file(self, step: FileStep) -> None:
+        from vmnet.kernel import rootfile  # noqa: PLC0415 - only `vmnet host` has such steps
+
+        rootfile.carry_out(step)
 
     def _note_made(self, step: CreateBridge | CreateIfb) -> bool:
         """Remember which link was made: another could take its name before the next step."""

@@ -28,7 +28,9 @@ def daemons() -> list[Daemon]:
     return running(_NAMES, str(Path(HOOKS_DIR).parent))
 
 
-def running(names: Collection[str], folder: str, *, users: Collection[str] = ("root",)) -> list[Daemon]:
+def running(
+    names: Collection[str], folder: str, *, users: Collection[str] = ("root",)
+) -> list[Daemon]:
     """Return the daemons of these names that have the same folder in view as this process.
 
     One in a container has a folder of its own.

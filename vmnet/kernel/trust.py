@@ -36,6 +36,31 @@ def weakness(path: str, *, shared: bool) -> str:
     return ""
 
 
+def weakness_below(path: str, top: str) -> str:
+    """Return where another user than root or the caller can change a path in a tree; empty if nowhere.
+
+    A symbolic link counts as such a place: in the tree's own host it leads elsewhere than here.
+
+    Args:
+        path: a full path in the tree.
+        top: the tree's first folder.
+
+    Raises:
+        OSError: something on the way is not there or cannot be looked at.
+    """
+    here = Path(top)
+    for part in ("", *Path(path).relative_to(top).parts):
+        here /= part
+        status = here.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            return f"{here} is a symbolic link"
+        if status.st_uid not in (0, os.geteuid()):
+            return f"{here} belongs to uid {status.st_uid}"
+        if stat.S_IMODE(status.st_mode) & 0o022:
+            return f"{here} may be written by others (mode {stat.S_IMODE(status.st_mode):04o})"
+    return ""
+
+
 def _passed(path: str) -> Iterator[tuple[Path, os.stat_result]]:
     """Return all that is on the way of a path, with what is known of it."""
     here, parts, links = Path("/"), [*Path(path).parts[1:]], 0

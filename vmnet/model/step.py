@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vmnet.model.filestep import FileStep
 from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.ref import Ref as Ref  # noqa: PLC0414 - steps and their link from one place
 
@@ -294,7 +295,7 @@ NetlinkStep = (
     | PortStep
     | RateStep
 )
-Step = TunStep | NetlinkStep | FilterStep | PeerStep
+Step = TunStep | NetlinkStep | FilterStep | FileStep | PeerStep
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from vmnet.model.filestep import FileStep, MakeFolder, RemoveFile, RemoveFolder, WriteFile
 from vmnet.model.portstep import (
     AddIngress,
     AddVlans,
@@ -80,6 +81,8 @@ def describe(step: Step) -> str:
         return _describe_rate(step)
     if isinstance(step, FilterStep):
         return _describe_filter(step)
+    if isinstance(step, FileStep):
+        return describe_file(step)
     if isinstance(step, CreateBridge):
         return f"make bridge {step.name!r}{', filtering VLANs' if step.vlan_filtering else ''}"
     if isinstance(step, SetVlanFiltering):
@@ -234,5 +237,20 @@ def _describe_filter(step: FilterStep) -> str:
             )
         case RemoveFilter():
             return "remove the filter, nft table 'bridge vmnet'"
+        case _:
+            assert_never(step)
+
+
+def describe_file(step: FileStep) -> str:
+    """Return what a step about a file does, as the rest of `cannot ...`."""
+    match step:
+        case MakeFolder(path):
+            return f"make folder {path!r}"
+        case RemoveFolder(path):
+            return f"remove folder {path!r}"
+        case WriteFile(path):
+            return f"write file {path!r}"
+        case RemoveFile(path):
+            return f"remove file {path!r}"
         case _:
             assert_never(step)

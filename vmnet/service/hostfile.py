@@ -1,0 +1,152 @@
+"""The host's own programs: files that keep them off vmnet's ports, and bring vhost-net at boot.
+
+Job: the verbs of `vmnet host`.
+Leaves to others: what may be done (`vmnet.plan.hostfile`), the texts (`templates/host`).
+Privilege: root; for a tree that is to become a host, its owner.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from vmnet.errors import NotFound, VerificationError
+from vmnet.formats.hostfile import check_group, parse, render
+from vmnet.kernel import hostfile, signals
+from vmnet.kernel.files import template
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.locks import WAIT_SECONDS
+from vmnet.model.filestep import RemoveFile, WriteFile
+from vmnet.model.found import Daemon, Finding
+from vmnet.model.hostfile import GROUP, HOST_FILES, Spot, State
+from vmnet.model.step import Plan
+from vmnet.model.words import describe
+from vmnet.plan import hostfile as plans
+from vmnet.plan.hostfile import Judged
+from vmnet.service.base import carry_out, changing, opened
+
+_LOCK = "host-files"
+_HERE = "/"
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """How it stands with the host's files.
+
+    Attributes:
+        top: the folder they are in, `/` for this host.
+        files: what is at their places.
+        daemons: those that run and read such files only when they are told to.
+        findings: what keeps the files from doing their work, or may.
+    """
+
+    top: str
+    files: tuple[Judged, ...]
+    daemons: tuple[Daemon, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def well(self) -> bool:
+        """Nothing certain keeps them from it."""
+        return not any(finding.certain for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class HostChange:
+    """What came of installing or uninstalling.
+
+    Attributes:
+        plan: what was done, or would be.
+        status: how it stands afterwards; after a dry run, how it stands.
+    """
+
+    plan: Plan
+    status: HostStatus
+
+
+def status(root: str = _HERE) -> HostStatus:
+    """Say how it stands with the files.
+
+    Args:
+        root: the folder that a host's files are in.
+
+    Raises:
+        NotFound: no such folder.
+        Conflict: others than root can change the way to a file.
+    """
+    top = hostfile.top_of(root)
+    return _status(top, _judged(top, None), {})
+
+
+def install(
+    group: str | None = None,
+    *,
+    root: str = _HERE,
+    force: bool = False,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+) -> HostChange:
+    """Put the files to their places; nothing happens if they are there already.
+
+    Args:
+        group: who may open /dev/vhost-net; None for those the file there says, or kvm.
+        root: the folder that a host's files are in.
+        force: replace what was changed since vmnet wrote it.
+        dry_run: plan only.
+        wait: how long to wait for another vmnet that does the same, in seconds.
+
+    Raises:
+        InvalidInput: there can be no such group.
+        NotFound: no such group or folder.
+        Conflict: a file is not vmnet's or was changed, or others than root can change the way to it.
+    """
+    if group is not None:
+        check_group(group)
+    top = hostfile.top_of(root)
+
+    def plan() -> Plan:
+        return plans.plan_install(_judged(top, group), force=force)
+
+    with _changing(top, wait=wait, dry_run=dry_run) as netlink:
+        chosen = group or _group_there(top) or GROUP
+        notes = tuple(plans.about_group(chosen, hostfile.group_number(chosen, top)))
+        made = plan()
+        if not dry_run:
+            carry_out(netlink, made, lambda: _verify(plan))
+        return HostChange(Plan(made.moves, made.notes + notes), _status(top, _judged(top, group), {}))
+
+
+def uninstall(
+    *,
+    root: str = _HERE,
+    force: bool = False,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+) -> HostChange:
+    """Take vmnet's files away; nothing happens if there are none.
+
+    Args:
+        root: as of `install`.
+        force: take also what was changed since vmnet wrote it.
+        dry_run: plan only.
+        wait: as of `install`.
+
+    Raises:
+        NotFound: no such folder.
+        Conflict: a file was changed, or others than root can change the way to it.
+    """
+    top = hostfile.top_of(root)
+
+    def plan() -> Plan:
+        return plans.plan_uninstall(_judged(top, None), force=force)
+
+    with _changing(top, wait=wait, dry_run=dry_run) as netlink:
+        found = _judged(top, None)
+        made = plans.plan_uninstall(found, force=force)
+        if not dry_run:
+            carry_out(netlink, made, lambda: _verify(plan))
+        gone = {move.do.path for move in made.moves if isinstance(move.do, RemoveFile)}
+        since = {each.spot.file.program.name: time.time() for each in found if each.spot.path in gone}
+        return HostChange(made, _status(top, _judged(top, None), since))
