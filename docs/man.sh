@@ -42,3 +42,6 @@ page vmnet-explain "show where each setting of a VM's NICs comes from" explain
 page vmnet-template "print what a libvirt domain's XML needs for a NIC" template
 page vmnet-up 'bring about what the configuration wishes' up
 page vmnet-down 'take away what the configuration wishes' down
+page vmnet-host-install "keep the host's own programs off vmnet's ports" host install
+page vmnet-host-uninstall "take vmnet's files about that away" host uninstall
+page vmnet-host-status "say whether they are there and do their work" host status

@@ -31,6 +31,7 @@ DOORS_OWN: set[tuple[str, str]] = {
     ("vmnet.entry.process", "vmnet.kernel.identity"),
     ("vmnet.entry.settings", "vmnet.kernel.files"),
     ("vmnet.entry.say", "vmnet.plan.gc"),
+    ("vmnet.entry.say_hostfile", "vmnet.plan.hostfile"),
 }
 #: The one module that may import each of these.
 OWNERS = {
@@ -45,6 +46,7 @@ TYPER_DOORS = {
     "vmnet.entry.domaincli",
     "vmnet.entry.hookcli",
     "vmnet.entry.hostcli",
+    "vmnet.entry.hostfilecli",
     "vmnet.entry.options",
     "vmnet.entry.portoptions",
 }

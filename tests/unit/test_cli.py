@@ -38,6 +38,9 @@ COMMANDS = [
     ["hook", "test"],
     ["up"],
     ["down"],
+    ["host", "install"],
+    ["host", "uninstall"],
+    ["host", "status"],
 ]
 GROUPS: list[list[str]] = [[], ["bridge"], ["config"], ["hook"]]
 

@@ -24,6 +24,7 @@ from tests.unit.values import (
     vm_names,
 )
 from vmnet.formats.shell import plan_lines, step_lines
+from vmnet.model.filestep import WriteFile
 from vmnet.model.host import Holders, Link
 from vmnet.model.nft import install_text
 from vmnet.model.portstep import (
@@ -128,6 +129,13 @@ FORMS: dict[type[Step], list[str]] = {
 RULES = ["nft -f - <<'NFT'", *install_text(strict=False).splitlines(), "NFT"]
 
 
+#: What a line may begin with.
+_BEGINNINGS = (
+    *("ip ", "bridge ", "tc ", "nft ", "# ", "virsh ", "printf "),
+    *("mkdir ", "rmdir ", "install ", "rm "),
+)
+
+
 def commands(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.startswith("#")]
 
@@ -160,13 +168,10 @@ def test_every_step_has_its_form(kind: type[Step]) -> None:
 @pytest.mark.parametrize("step", EVERY_STEP, ids=lambda step: type(step).__name__)
 def test_a_step_without_a_form_is_a_comment(step: Step) -> None:
     lines = step_lines(step)
-    if isinstance(step, InstallFilter):
-        lines = lines[:1]  # what follows is nft's
+    if isinstance(step, InstallFilter | WriteFile):
+        lines = lines[:1]  # what follows is nft's, or the file's
     assert lines
-    assert all(
-        line.startswith(("ip ", "bridge ", "tc ", "nft ", "# ", "virsh ", "printf "))
-        for line in lines
-    )
+    assert all(line.startswith(_BEGINNINGS) for line in lines)
 
 
 def test_a_new_tap_gets_its_owner_where_ip_can_give_it() -> None:

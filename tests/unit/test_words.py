@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from tests.unit.values import EVERY_STEP
+from vmnet.model.filestep import MakeFolder, RemoveFile, RemoveFolder, WriteFile
 from vmnet.model.portstep import CreateIfb, ForgetLink, InstallFilter, RemoveFilter, SetStrict
 from vmnet.model.step import (
     AddDevice,
@@ -55,6 +56,8 @@ def _about(step: Step) -> str:
             return step.netdev
         case InstallFilter() | RemoveFilter():
             return "bridge vmnet"
+        case MakeFolder() | RemoveFolder() | WriteFile() | RemoveFile():
+            return step.path
         case ForgetLink():
             return str(step.index)
         case SetStrict():

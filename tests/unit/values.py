@@ -8,6 +8,7 @@ from typing import assert_never
 
 from hypothesis import strategies as st
 
+from vmnet.model.filestep import FileStep, MakeFolder, RemoveFile, RemoveFolder, WriteFile
 from vmnet.model.host import Holder, Holders, Link, NicView, TunFacts
 from vmnet.model.names import LINK_NAME_MAX, link_name
 from vmnet.model.nic import Nic
@@ -120,6 +121,10 @@ EVERY_STEP: tuple[Step, ...] = (
     SetStrict("br0"),
     SetStrict("br0", strict=False),
     RemoveFilter(),
+    MakeFolder("/etc/x"),
+    RemoveFolder("/etc/x"),
+    WriteFile("/etc/x/y", "text\n"),
+    RemoveFile("/etc/x/y"),
     SetMetadata("vm1", Where.LIVE, "<nics/>"),
     SetMetadata("vm1", Where.CONFIG, ""),
     PlugDevice("vm1", Where.LIVE, MAC, "<interface/>"),
@@ -314,7 +319,7 @@ def _after(tap: Link | None, step: Step) -> Link | None:
     assert tap is not None
     if isinstance(step, FilterStep | RateStep | PortStep):
         return tap  # beside the link: tests/unit/test_plan_passage.py
-    assert not isinstance(step, CreateBridge | SetVlanFiltering | PeerStep)
+    assert not isinstance(step, CreateBridge | SetVlanFiltering | PeerStep | FileStep)
     assert step.link.name == tap.name
     assert step.link.index in (0, tap.index)
     if isinstance(step, DropTap | DeleteLink):

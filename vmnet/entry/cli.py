@@ -18,6 +18,7 @@ from vmnet import __version__
 from vmnet.entry import domaincli, door, files, hostcli, options, report
 from vmnet.entry.hookcli import hook_app
 from vmnet.entry.hostcli import bridge_app, config_app
+from vmnet.entry.hostfilecli import host_app
 from vmnet.entry.options import (
     DEFAULT_MODEL,
     WAIT,
@@ -61,6 +62,7 @@ app = typer.Typer(
 app.add_typer(bridge_app, name="bridge")
 app.add_typer(config_app, name="config")
 app.add_typer(hook_app, name="hook")
+app.add_typer(host_app, name="host")
 
 
 @app.callback(invoke_without_command=True)

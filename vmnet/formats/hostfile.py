@@ -1,6 +1,6 @@
-"""The text of a file of the host's: a template of `templates/host` under a line that says whose it is.
+"""The text of a file of the host's: a template of `templates/host` under a line that says whose.
 
-Job: fill it in, and tell from a text whether vmnet wrote it, and whether it still is what vmnet wrote.
+Job: fill it in, and tell from a text whether vmnet wrote it and nobody changed it since.
 Leaves to others: where it goes (`vmnet.kernel.hostfile`).
 Privilege: none.
 

@@ -1,6 +1,6 @@
 """The host's files that vmnet writes: what is at their places, and what obeys them.
 
-Job: look, on this host or in a tree that is to become one; find groups, and /dev/vhost-net as it is.
+Job: look, on this host or in a tree that is to become one; find groups, and /dev/vhost-net.
 Leaves to others: what may be done (`vmnet.plan.hostfile`), writing (`vmnet.kernel.rootfile`).
 Privilege: none to look.
 """

@@ -126,7 +126,7 @@ def content(path: str, mode: int = _FILE_MODE, top: str = "/") -> Content:
         owners = (0,) if top == "/" else (0, os.geteuid())
         proper = status.st_uid in owners and stat.S_IMODE(status.st_mode) == mode
         text = os.read(fd, _SIZE_MAX).decode("utf-8", "replace")
-        return Content(True, text, proper, status.st_mtime)
+        return Content(there=True, text=text, proper=proper, since=status.st_mtime)
     finally:
         os.close(fd)
 
@@ -203,9 +203,7 @@ def write(
     """
     made: list[Path] = []
     try:
-        for folder in map(Path, folders):
-            if _make_folder(folder):
-                made.append(folder)
+        made += filter(_make_folder, map(Path, folders))
         _write_whole(new, Path(path), text, mode, before_sync)
     except OSError as error:
         for folder in reversed(made):

@@ -37,7 +37,7 @@ def weakness(path: str, *, shared: bool) -> str:
 
 
 def weakness_below(path: str, top: str) -> str:
-    """Return where another user than root or the caller can change a path in a tree; empty if nowhere.
+    """Return where others than root or the caller can change a path in a tree; empty if nowhere.
 
     A symbolic link counts as such a place: in the tree's own host it leads elsewhere than here.
 

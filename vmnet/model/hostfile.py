@@ -91,8 +91,9 @@ GROUP_FILE = HostFile(
     "gives /dev/vhost-net its group",
     _UDEV,
 )
-#: Of a link's files the first that fits counts, by name: 05 comes before what netplan and cloud-init
-#: write (10-). Of NetworkManager's the last, of udev's rules too: 60 after udev's own (50-).
+#: Of a link's files the first that fits counts, by name: 05 comes before what netplan and
+#: cloud-init write (10-). Of NetworkManager's the last, of udev's rules too: 60 comes after udev's
+#: own (50-).
 HOST_FILES = (
     HostFile(
         "udev-link",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from vmnet.errors import Conflict
 from vmnet.model.filestep import MakeFolder, RemoveFile, RemoveFolder, WriteFile
@@ -134,8 +133,8 @@ def plan_uninstall(found: Iterable[Judged], *, force: bool) -> Plan:
         if (ours or spot.rest) and not spot.program_there:
             folders += _own_folders(spot)
     # The inner ones first. A program that is here wants its folders, also when they are empty.
-    for path in sorted(set(folders), reverse=True):
-        moves.append(Move(RemoveFolder(path), MakeFolder(path)))
+    inner_first = sorted(set(folders), reverse=True)
+    moves += [Move(RemoveFolder(path), MakeFolder(path)) for path in inner_first]
     left = [
         f"{each.spot.path} is not vmnet's, and stays"
         for each in found
@@ -146,8 +145,11 @@ def plan_uninstall(found: Iterable[Judged], *, force: bool) -> Plan:
 
 def _own_folders(spot: Spot) -> list[str]:
     """Return the folders of a file's program: those on its way that are in the host's /etc."""
-    depth = len(PurePosixPath(spot.file.path).parents) - 2  # without / and /etc
-    return [str(path) for path in list(PurePosixPath(spot.path).parents)[:depth]]
+    depth = spot.file.path.count("/") - 2  # without / and /etc
+    folders = [spot.path.rpartition("/")[0]]
+    while len(folders) < depth:
+        folders.append(folders[-1].rpartition("/")[0])
+    return folders[:depth]
 
 
 def _refuse_changed(found: Iterable[Judged], command: str, *, force: bool) -> None:

@@ -8,19 +8,19 @@ Privilege: root; for a tree that is to become a host, its owner.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from vmnet.errors import NotFound, VerificationError
+from vmnet.errors import VerificationError
 from vmnet.formats.hostfile import check_group, parse, render
 from vmnet.kernel import hostfile, signals
 from vmnet.kernel.files import template
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
-from vmnet.model.filestep import RemoveFile, WriteFile
+from vmnet.model.filestep import RemoveFile
 from vmnet.model.found import Daemon, Finding
-from vmnet.model.hostfile import GROUP, HOST_FILES, Spot, State
+from vmnet.model.hostfile import GROUP, GROUP_FILE, HOST_FILES
 from vmnet.model.step import Plan
 from vmnet.model.words import describe
 from vmnet.plan import hostfile as plans
@@ -100,7 +100,7 @@ def install(
     Raises:
         InvalidInput: there can be no such group.
         NotFound: no such group or folder.
-        Conflict: a file is not vmnet's or was changed, or others than root can change the way to it.
+        Conflict: a file is not vmnet's or was changed, or others than root can change the way.
     """
     if group is not None:
         check_group(group)
@@ -115,7 +115,9 @@ def install(
         made = plan()
         if not dry_run:
             carry_out(netlink, made, lambda: _verify(plan))
-        return HostChange(Plan(made.moves, made.notes + notes), _status(top, _judged(top, group), {}))
+        return HostChange(
+            Plan(made.moves, made.notes + notes), _status(top, _judged(top, group), {})
+        )
 
 
 def uninstall(
@@ -148,5 +150,58 @@ def uninstall(
         if not dry_run:
             carry_out(netlink, made, lambda: _verify(plan))
         gone = {move.do.path for move in made.moves if isinstance(move.do, RemoveFile)}
-        since = {each.spot.file.program.name: time.time() for each in found if each.spot.path in gone}
+        since = {
+            each.spot.file.program.name: time.time() for each in found if each.spot.path in gone
+        }
         return HostChange(made, _status(top, _judged(top, None), since))
+
+
+def _judged(top: str, group: str | None) -> tuple[Judged, ...]:
+    """Return what is at the files' places, beside what belongs there."""
+    chosen = group or _group_there(top) or GROUP
+    return tuple(
+        plans.judge(spot, parse(spot.text), render(template(spot.file.template), chosen))
+        for spot in hostfile.look(HOST_FILES, top)
+    )
+
+
+def _group_there(top: str) -> str:
+    """Return the group that vmnet's file there gives /dev/vhost-net; empty if there is none."""
+    (spot,) = hostfile.look([GROUP_FILE], top)
+    written = parse(spot.text)
+    return written.group if written is not None else ""
+
+
+def _status(top: str, found: tuple[Judged, ...], since: Mapping[str, float]) -> HostStatus:
+    findings = [*plans.about_files(found)]
+    daemons: list[Daemon] = []
+    if top == _HERE:  # a tree is no host yet: nothing runs there
+        programs = {each.spot.file.program for each in found}
+        daemons = hostfile.daemons(programs)
+        there = {e.spot.file.program.name: e.spot.since for e in found if e.spot.there}
+        findings += plans.about_daemons(daemons, programs, {**there, **since})
+        findings += plans.about_vhost(found, hostfile.vhost_node())
+    return HostStatus(top, found, tuple(daemons), tuple(findings))
+
+
+@contextmanager
+def _changing(top: str, *, wait: float, dry_run: bool) -> Iterator[Netlink]:
+    """Hold the lock of this host's files; who makes a tree has it to himself."""
+    if top == _HERE:
+        with changing(_LOCK, wait=wait, dry_run=dry_run) as netlink:
+            yield netlink
+        return
+    with signals.deferred(), opened() as netlink:
+        yield netlink
+
+
+def _verify(plan: Callable[[], Plan]) -> None:
+    """Look again: nothing may be left to do."""
+    left = plan()
+    if left.moves:
+        missing = "; ".join(describe(move.do) for move in left.moves)
+        raise VerificationError(
+            f"the files were written, but the disk shows something else; left to do: {missing}",
+            code="not-as-wished",
+            remedy="another program may change them: see what manages /etc here",
+        )
