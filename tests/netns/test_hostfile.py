@@ -129,7 +129,8 @@ def test_systemd_reads_the_link_and_network_files_as_they_are_meant(lab: Lab, tr
     """Udevd's own parser chooses vmnet's file for a port, and its default for another link."""
     lab.vmnet("host", "install", "--root", str(tree))
     folder = Path("/run/systemd/network")
-    lab.sh("mount -t tmpfs none /run; mkdir -p /run/udev /run/systemd/network")
+    lab.sh("mount -t sysfs none /sys; mount -t tmpfs none /run")
+    lab.sh("mkdir -p /run/udev /run/systemd/network")
     text = (tree / "etc/systemd/network/05-vmnet.link").read_text()
     (folder / "05-vmnet.link").write_text(text)
     lab.sh("ip link add vmnabcdefghi-0 type ifb; ip link add other0 type ifb")
