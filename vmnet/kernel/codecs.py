@@ -15,6 +15,7 @@ from vmnet.kernel.parts import parts_of
 with parts_of("pyroute2"):
     from pyroute2.netlink import nla, nlmsg
     from pyroute2.netlink.rtnl.br_vlan import br_vlan_msg, br_vlan_query
+    from pyroute2.netlink.rtnl.fibmsg import fibmsg
     from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
     from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
     from pyroute2.netlink.rtnl.ndmsg import ndmsg
@@ -25,6 +26,7 @@ __all__ = [
     "br_vlan_query",
     "decoded",
     "encoded",
+    "fibmsg",
     "getter",
     "head",
     "ifaddrmsg",

@@ -32,6 +32,7 @@ from vmnet.kernel.messages import link_message, to_message
 from vmnet.kernel.portmessages import FLAGS
 from vmnet.kernel.rtnetlink import Channel
 from vmnet.model.host import Link, TunFacts
+from vmnet.model.hoststep import RestoreIpv6
 from vmnet.model.portstep import UnpinMac
 from vmnet.model.step import NetlinkStep, QuietIpv6, Ref
 
@@ -136,9 +137,9 @@ class Netlink(Channel):
         # A link without an IPv6 side (ipv6.disable=1, or an MTU below 1280) is silent as it is.
         # An entry of a MAC may have gone with a VLAN.
         tolerated = {
-            place: errno.EAFNOSUPPORT if isinstance(step, QuietIpv6) else errno.ENOENT
+            place: errno.ENOENT if isinstance(step, UnpinMac) else errno.EAFNOSUPPORT
             for place, step in enumerate(steps)
-            if isinstance(step, QuietIpv6 | UnpinMac)
+            if isinstance(step, QuietIpv6 | RestoreIpv6 | UnpinMac)
         }
         self.exchange([encoded(to_message(step, index_of)) for step in steps], tolerated)
 

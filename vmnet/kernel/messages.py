@@ -12,6 +12,7 @@ from typing import Any, assert_never
 
 from vmnet.kernel.codecs import ACK, APPEND, CREATE, EXCL, REQUEST, head, ifinfmsg
 from vmnet.kernel.portmessages import port_message, rate_message
+from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep
 from vmnet.model.portstep import PortStep, RateStep
 from vmnet.model.step import (
     AddAltname,
@@ -40,10 +41,8 @@ _BRIDGE = [("IFLA_BR_STP_STATE", 0), ("IFLA_BR_MCAST_SNOOPING", 0)]
 
 def to_message(step: NetlinkStep, index_of: Callable[[Ref], int]) -> Any:
     """Return the rtnetlink message of a step."""
-    if isinstance(step, PortStep):
-        return port_message(step, index_of)
-    if isinstance(step, RateStep):
-        return rate_message(step, index_of)
+    if isinstance(step, PortStep | RateStep | AddressStep | RouteStep):
+        return _message_elsewhere(step, index_of)
     match step:
         case CreateBridge(name, mac, vlan_filtering):
             data = [*_BRIDGE, *(_filtering(on=True) if vlan_filtering else [])]
@@ -71,15 +70,33 @@ def to_message(step: NetlinkStep, index_of: Callable[[Ref], int]) -> Any:
             message["flags"] = _IFF_UP if up else 0
             message["change"] = _IFF_UP
             return message
-        case SetAlias() | SetMac() | SetMtu() | QuietIpv6() | SetMaster():
+        case SetAlias() | SetMac() | SetMtu() | QuietIpv6() | RestoreIpv6() | SetMaster():
             attrs = _set_attrs(step, index_of)
             return link_message(_SETLINK, REQUEST | ACK, attrs, index_of(step.link))
         case _:
             assert_never(step)
 
 
+def _message_elsewhere(
+    step: PortStep | RateStep | AddressStep | RouteStep, index_of: Callable[[Ref], int]
+) -> Any:
+    if isinstance(step, PortStep):
+        return port_message(step, index_of)
+    if isinstance(step, RateStep):
+        return rate_message(step, index_of)
+    # Only an uplink has such steps; a NIC's start, for which libvirt waits, does without.
+    if isinstance(step, AddressStep):
+        from vmnet.kernel.addresses import address_message  # noqa: PLC0415
+
+        return address_message(step, index_of(step.link))
+    from vmnet.kernel.routes import route_message  # noqa: PLC0415
+
+    return route_message(step, index_of(step.link))
+
+
 def _set_attrs(
-    step: SetAlias | SetMac | SetMtu | QuietIpv6 | SetMaster, index_of: Callable[[Ref], int]
+    step: SetAlias | SetMac | SetMtu | QuietIpv6 | RestoreIpv6 | SetMaster,
+    index_of: Callable[[Ref], int],
 ) -> list[tuple[str, Any]]:
     match step:
         case SetAlias(_, alias):
@@ -93,10 +110,16 @@ def _set_attrs(
         case QuietIpv6():
             # IN6_ADDR_GEN_MODE_NONE (linux/if_link.h): no link-local address, and with it no
             # neighbour discovery into the guest; /proc of the right namespace is not needed.
-            mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", 1)]}
-            return [("IFLA_AF_SPEC", {"attrs": [("AF_INET6", mode)]})]
+            return _gen_mode(1)
+        case RestoreIpv6(_, mode):
+            return _gen_mode(mode)
         case _:
             assert_never(step)
+
+
+def _gen_mode(mode: int) -> list[tuple[str, Any]]:
+    inet6 = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", mode)]}
+    return [("IFLA_AF_SPEC", {"attrs": [("AF_INET6", inet6)]})]
 
 
 def _filtering(*, on: bool) -> list[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from vmnet.model.filestep import FileStep
+from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuardian
 from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.ref import Ref as Ref  # noqa: PLC0414 - steps and their link from one place
 
@@ -276,7 +277,7 @@ DomainStep = SetMetadata | PlugDevice | UnplugDevice | UpdateDevice
 #: Steps that a running QEMU carries out, asked through its monitor.
 MonitorStep = PassFd | CloseFd | AddNetdev | RemoveNetdev | AddDevice | RemoveDevice
 #: Steps that another program carries out when vmnet asks for them.
-PeerStep = DomainStep | MonitorStep
+PeerStep = DomainStep | MonitorStep | StartGuardian
 #: Steps done with ioctls on a descriptor of `/dev/net/tun`.
 TunStep = CreateTap | OpenQueues | SetOwner | Persist | DropTap
 #: Steps that are one rtnetlink message each; neighbours of this kind travel in one system call.
@@ -288,12 +289,15 @@ NetlinkStep = (
     | SetMac
     | SetMtu
     | QuietIpv6
+    | RestoreIpv6
     | AddAltname
     | DropAltname
     | SetMaster
     | SetUp
     | PortStep
     | RateStep
+    | AddressStep
+    | RouteStep
 )
 Step = TunStep | NetlinkStep | FilterStep | FileStep | PeerStep
 

@@ -10,6 +10,17 @@ from __future__ import annotations
 from typing import assert_never
 
 from vmnet.model.filestep import FileStep, MakeFolder, RemoveFile, RemoveFolder, WriteFile
+from vmnet.model.hoststep import (
+    AddAddress,
+    AddressStep,
+    AddRoute,
+    DropAddress,
+    DropRoute,
+    RestoreIpv6,
+    RouteStep,
+    SettleAddress,
+    StartGuardian,
+)
 from vmnet.model.portstep import (
     AddIngress,
     AddVlans,
@@ -83,6 +94,8 @@ def describe(step: Step) -> str:
         return _describe_filter(step)
     if isinstance(step, FileStep):
         return describe_file(step)
+    if isinstance(step, AddressStep | RouteStep | StartGuardian):
+        return _describe_host(step)
     if isinstance(step, CreateBridge):
         return f"make bridge {step.name!r}{', filtering VLANs' if step.vlan_filtering else ''}"
     if isinstance(step, SetVlanFiltering):
@@ -140,12 +153,32 @@ def _describe_monitor(step: MonitorStep) -> str:
             assert_never(step)
 
 
+def _describe_host(step: AddressStep | RouteStep | StartGuardian) -> str:
+    name = repr(step.link.name)
+    match step:
+        case AddAddress(_, address):
+            return f"give link {name} the address {address.key}"
+        case SettleAddress(_, address):
+            return f"set the flags of address {address.key} of link {name}"
+        case DropAddress(_, address):
+            return f"take the address {address.key} from link {name}"
+        case AddRoute(_, route):
+            return f"add a route through link {name}: {route}"
+        case DropRoute(_, route):
+            return f"remove the route through link {name}: {route}"
+        case StartGuardian(_, seconds):
+            return f"start a process that puts link {name} back in {seconds} s unless confirmed"
+        case _:
+            assert_never(step)
+
+
 def _describe_setting(  # noqa: C901 - one case for each kind of step
     step: DeleteLink
     | SetAlias
     | SetMac
     | SetMtu
     | QuietIpv6
+    | RestoreIpv6
     | AddAltname
     | DropAltname
     | SetMaster
@@ -163,6 +196,8 @@ def _describe_setting(  # noqa: C901 - one case for each kind of step
             return f"set the MTU of link {name} to {mtu}"
         case QuietIpv6():
             return f"keep IPv6 of link {name} silent"
+        case RestoreIpv6():
+            return f"give link {name} its IPv6 back"
         case AddAltname(_, altname):
             return f"give link {name} the name {altname!r}"
         case DropAltname(_, altname):
