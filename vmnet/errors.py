@@ -49,6 +49,8 @@ class VmnetError(Exception):
         self.remedy = remedy
         #: Failures of the undo that followed; they never replace the first one.
         self.undo_errors: list[VmnetError] = []
+        #: What to write for the remedy, where that takes more than a line.
+        self.paste = ""
 
 
 class InvalidInput(VmnetError):

@@ -78,12 +78,15 @@ def failure(error: VmnetError, *, as_json: bool) -> None:
     for each in getattr(error, "errors", None) or [error]:
         note(f"{styled('vmnet:', 'bad', sys.stderr)} {safe(each.message)}")
         note(f"  try: {safe(each.remedy)}")
+        for line in each.paste.splitlines():
+            note(safe(line))
         for later in each.undo_errors:
             note(f"  not undone: {safe(later.message)}")
 
 
 def error_data(error: VmnetError) -> dict[str, Any]:
     """Return an error as JSON data."""
+    more = {"paste": error.paste} if error.paste else {}
     return {
         "code": error.code,
         "message": error.message,
@@ -91,6 +94,7 @@ def error_data(error: VmnetError) -> dict[str, Any]:
         "exit_code": error.exit_code,
         "undo_errors": [error_data(later) for later in error.undo_errors],
         "errors": [error_data(each) for each in getattr(error, "errors", [])],
+        **more,
     }
 
 

@@ -19,6 +19,10 @@ from vmnet.formats.fileshell import file_lines
 from vmnet.formats.portshell import filter_lines, port_words, rate_words
 from vmnet.model.domain import NICS_KEY, NICS_URI
 from vmnet.model.filestep import FileStep
+from vmnet.formats.hostshell import GEN_MODES, address_words, route_words
+from vmnet.formats.portshell import filter_lines, port_words, rate_words
+from vmnet.model.domain import NICS_KEY, NICS_URI
+from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuardian
 from vmnet.model.monitor import command
 from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.step import (
@@ -77,6 +81,9 @@ def step_lines(step: Step) -> list[str]:
         return file_lines(step)
     if isinstance(step, MonitorStep):
         return [_monitor_line(step)]
+    if isinstance(step, StartGuardian):
+        what = f"puts {step.link.name} back in {step.seconds} s unless somebody confirms"
+        return [f"# vmnet starts a process that {what}"]
     return [_domain_line(step)] if isinstance(step, DomainStep) else _tun_lines(step)
 
 
@@ -144,6 +151,10 @@ def _netlink_words(step: NetlinkStep) -> list[list[str]]:
         return [port_words(step)]
     if isinstance(step, RateStep):
         return [rate_words(step)]
+    if isinstance(step, AddressStep):
+        return [address_words(step)]
+    if isinstance(step, RouteStep):
+        return [route_words(step)]
     if isinstance(step, CreateBridge):
         words = ["ip", "link", "add", "dev", step.name, "address", step.mac]
         words += ["type", "bridge", "stp_state", "0", "mcast_snooping", "0"]
@@ -159,7 +170,9 @@ def _netlink_words(step: NetlinkStep) -> list[list[str]]:
     return [["ip", "link", "set", "dev", step.link.name, *_setting(step)]]
 
 
-def _setting(step: SetAlias | SetMac | SetMtu | QuietIpv6 | SetMaster | SetUp) -> list[str]:
+def _setting(
+    step: SetAlias | SetMac | SetMtu | QuietIpv6 | RestoreIpv6 | SetMaster | SetUp,
+) -> list[str]:
     match step:
         case SetAlias(_, alias):
             return ["alias", alias]
@@ -169,6 +182,8 @@ def _setting(step: SetAlias | SetMac | SetMtu | QuietIpv6 | SetMaster | SetUp) -
             return ["mtu", str(mtu)]
         case QuietIpv6():
             return ["addrgenmode", "none"]
+        case RestoreIpv6(_, mode):
+            return ["addrgenmode", GEN_MODES.get(mode, "eui64")]
         case SetMaster(_, master):
             return ["nomaster"] if master is None else ["master", master.name]
         case SetUp(_, up):

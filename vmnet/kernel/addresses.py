@@ -30,8 +30,8 @@ from vmnet.model.hoststep import AddAddress, AddressStep, DropAddress, SettleAdd
 # linux/rtnetlink.h
 _NEWADDR, _DELADDR, _GETADDR = 20, 21, 22
 # linux/if_addr.h: IFA_F_TEMPORARY (of IPv6; IPv4 calls a second address of a subnet so),
-# IFA_F_OPTIMISTIC, _DADFAILED, _TENTATIVE, _MANAGETEMPADDR; IFAPROT_KERNEL_RA.
-_TEMPORARY, _UNPROVEN, _MANAGES_TEMPORARY = 0x01, 0x04 | 0x08 | 0x40, 0x100
+# IFA_F_OPTIMISTIC, _DADFAILED, _TENTATIVE, _MANAGETEMPADDR, _DEPRECATED; IFAPROT_KERNEL_RA.
+_TEMPORARY, _UNPROVEN, _MANAGES_TEMPORARY, _DEPRECATED = 0x01, 0x04 | 0x08 | 0x40, 0x100, 0x20
 _BY_ROUTER = 2
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -76,7 +76,8 @@ def _to_address(message: Any, family: int) -> HostAddress:
         flags=flags & KEPT_FLAGS,
         metric=get("IFA_RT_PRIORITY") or 0,
         protocol=protocol,
-        preferred=life["ifa_preferred"],
+        # Of IPv4 the kernel tells this only by the flag.
+        preferred=0 if flags & _DEPRECATED else life["ifa_preferred"],
         leased=life["ifa_valid"] != FOREVER or life["ifa_preferred"] not in (0, FOREVER),
         by_router=by_router,
         unproven=bool(ipv6 and flags & _UNPROVEN),

@@ -135,6 +135,16 @@ class Apply:
             if verify is not None and plan.moves:
                 verify()
 
+    def insist(self, plan: Plan) -> list[VmnetError]:
+        """Carry out all of a plan that can be, and undo nothing; return what could not be."""
+        errors = []
+        for group in _groups(plan.moves):
+            try:
+                self._do(group, [])
+            except VmnetError as error:
+                errors.append(error)
+        return errors
+
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         """Take all plans back if what is done inside fails, in whatever way."""

@@ -32,6 +32,8 @@ _ONLINK, _FARING = 0x04, 0x01 | 0x08 | 0x10 | 0x40
 #: RT_TABLE_COMPAT: the table's number is in its attribute.
 _COMPAT = 252
 _BYTE_MAX = 255
+#: RTAX_FEATURE_ECN: the only one that `ip` can name.
+_FEATURE_ECN = 1
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 #: Attributes that are understood.
 _KNOWN = {
@@ -118,6 +120,8 @@ def _not_understood(message: Any) -> Iterator[str]:
         elif name == "RTA_METRICS":
             known = {_rtax(metric) for metric in _METRICS}
             yield from (metric for metric, _ in value["attrs"] if metric not in known)
+            if value.get_attr("RTAX_FEATURES") not in (None, _FEATURE_ECN):
+                yield "features"
         elif name not in _KNOWN:
             yield "a nexthop object or another attribute" if name == "UNKNOWN" else name
     flags = message["flags"] & ~(_ONLINK | _FARING)

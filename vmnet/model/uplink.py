@@ -69,10 +69,12 @@ class Manager:
     Attributes:
         kind: `networkd`, `NetworkManager`, `netplan`, `ifupdown` or `dhcp`.
         why: who it is and how that was found out; one line.
+        program: which DHCP client it is; empty if that is not known.
     """
 
     kind: str
     why: str
+    program: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ class End:
     link: Link
     addresses: tuple[HostAddress, ...] = ()
     routes: tuple[Route, ...] = ()
+
+    @property
+    def all(self) -> tuple[HostAddress | Route, ...]:
+        """Its addresses, then its routes."""
+        return (*self.addresses, *self.routes)
 
 
 @dataclass(frozen=True)

@@ -240,7 +240,7 @@ class Monitor:
         Raises:
             VmnetError: QEMU refused, or did not answer.
         """
-        if isinstance(step, DomainStep | PassFd):
+        if isinstance(step, DomainStep | PassFd | StartGuardian):
             raise TypeError(f"not for a monitor alone: {step}")
         if self._lost is not None and isinstance(step, CloseFd | RemoveNetdev | RemoveDevice):
             return  # the error that lost it says what becomes of what QEMU has
