@@ -32,6 +32,9 @@ page vmnet-gc 'remove what vmnet made and nobody uses any more' gc
 page vmnet-probe "prove that this host's machinery works" probe
 page vmnet-bridge-create 'make a bridge' bridge create
 page vmnet-bridge-delete 'delete a bridge that vmnet made' bridge delete
+page vmnet-bridge-add-uplink "make a NIC of the host's a port of a bridge" bridge add-uplink
+page vmnet-bridge-confirm "let a bridge's new uplink stay" bridge confirm
+page vmnet-bridge-remove-uplink 'give a NIC back what went from it to a bridge' bridge remove-uplink
 page vmnet-config-check 'read the configuration' config check
 page vmnet-hook-install "let libvirt call vmnet for its domains" hook install
 page vmnet-hook-uninstall "take libvirt's hook away" hook uninstall

@@ -10,6 +10,16 @@ from hypothesis import strategies as st
 
 from vmnet.model.filestep import FileStep, MakeFolder, RemoveFile, RemoveFolder, WriteFile
 from vmnet.model.host import Holder, Holders, Link, NicView, TunFacts
+from vmnet.model.hostaddress import HostAddress, Route
+from vmnet.model.hoststep import (
+    AddAddress,
+    AddRoute,
+    DropAddress,
+    DropRoute,
+    RestoreIpv6,
+    SettleAddress,
+    StartGuardian,
+)
 from vmnet.model.names import LINK_NAME_MAX, link_name
 from vmnet.model.nic import Nic
 from vmnet.model.portfacts import Entry, Filter, Outflow, PortFacts, Table, VlanEntry, Way
@@ -136,6 +146,13 @@ EVERY_STEP: tuple[Step, ...] = (
     RemoveNetdev("vmnet0"),
     AddDevice("vmnet0-nic", (("driver", "virtio-net-pci"), ("mq", True))),
     RemoveDevice("vmnet0-nic"),
+    RestoreIpv6(LINK, 0),
+    AddAddress(LINK, HostAddress("10.0.0.1", 24)),
+    SettleAddress(LINK, HostAddress("fd00::1", 64)),
+    DropAddress(LINK, HostAddress("10.0.0.1", 24)),
+    AddRoute(LINK, Route(4, "default", gateway="10.0.0.254")),
+    DropRoute(LINK, Route(4, "default", gateway="10.0.0.254")),
+    StartGuardian(LINK, 60),
 )
 HELD = Holders((Holder(4711, "qemu-system-x86_64 -name vm1", "alice", 1, 0),))
 

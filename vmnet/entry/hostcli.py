@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
+from vmnet.entry import uplinkcli
 from vmnet.entry.options import WAIT, BridgeMtu, DryRun, Force, Json, Wait, config, state
 
-bridge_app = typer.Typer(no_args_is_help=True, help="Make and delete bridges of vmnet's own.")
+bridge_app = typer.Typer(no_args_is_help=True, help="Bridges: make, delete, connect.")
 config_app = typer.Typer(no_args_is_help=True, help="Look at the configuration.")
 
 
@@ -72,6 +73,11 @@ def bridge_delete(
     state["json"] = json
     done = service.delete_bridge(name, force=force, dry_run=dry_run, wait=wait)
     say.bridge(name, done, "deleted", dry_run=dry_run, as_json=json)
+
+
+bridge_app.command("add-uplink")(uplinkcli.add_uplink)
+bridge_app.command("confirm")(uplinkcli.confirm)
+bridge_app.command("remove-uplink")(uplinkcli.remove_uplink)
 
 
 @config_app.command("check")

@@ -62,6 +62,22 @@ def uplink_view(netlink: Netlink, bridge: str, nic: str) -> UplinkView:
     )
 
 
+def ends_view(netlink: Netlink, bridge: str, nic: str) -> UplinkView:
+    """Return what it takes to give a NIC back what it had: no process and no filter is asked.
+
+    Raises:
+        Refused: the kernel would not tell.
+    """
+    below, above = netlink.link(nic), netlink.link(bridge)
+    end = None if below is None else _end(netlink, below)
+    mine = next((m for m in _all_links(netlink) if end and m["index"] == end.link.index), None)
+    return UplinkView(
+        bridge=None if above is None else _end(netlink, above),
+        nic=end,
+        nic_facts=NicFacts(ipv6=None if mine is None else _ipv6(mine)[1]),
+    )
+
+
 def _end(netlink: Netlink, link: Link) -> End:
     addresses = host_addresses(netlink, link.index)
     return End(link, addresses, host_routes(netlink, link.index))

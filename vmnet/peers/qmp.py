@@ -22,6 +22,7 @@ from vmnet.errors import (
     Unsupported,
     VmnetError,
 )
+from vmnet.model.hoststep import StartGuardian
 from vmnet.model.monitor import Qemu, command
 from vmnet.model.names import shorten
 from vmnet.model.step import CloseFd, DomainStep, PassFd, PeerStep, RemoveDevice, RemoveNetdev

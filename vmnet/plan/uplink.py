@@ -274,7 +274,7 @@ def plan_put_back(view: UplinkView, tag: UplinkTag, before: End | None = None) -
         moves.append(Move(SetMaster(ref, None), SetMaster(ref, _ref(whole.link))))
     if tag.was_down and nic.up:
         moves.append(Move(SetUp(_ref(nic), up=False), SetUp(_ref(nic))))
-    got = _got(whole, tag)
+    got = got_from(whole, tag)
     moves += _return(got, view.nic, before)
     if whole is not None and tag.mac and whole.link.mac == nic.mac:
         bridge = _ref(whole.link)
@@ -284,7 +284,7 @@ def plan_put_back(view: UplinkView, tag: UplinkTag, before: End | None = None) -
     return Plan((*moves, _retag(nic, "")), tuple(_lost(tag, view.nic, got, before)))
 
 
-def _got(bridge: End | None, tag: UplinkTag) -> End | None:
+def got_from(bridge: End | None, tag: UplinkTag) -> End | None:
     """Return what a bridge has got from the NIC, and has still."""
     if bridge is None:
         return None

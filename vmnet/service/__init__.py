@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         plug,
         unplug,
     )
+    from vmnet.service.uplinks import add_uplink, confirm_uplinks, remove_uplink
     from vmnet.service.whole import Part, down, up
 
 __all__ = [
@@ -33,8 +34,10 @@ __all__ = [
     "Detached",
     "Launch",
     "Part",
+    "add_uplink",
     "attach",
     "collect",
+    "confirm_uplinks",
     "create_bridge",
     "delete_bridge",
     "detach",
@@ -42,6 +45,7 @@ __all__ = [
     "plug",
     "prepare_run",
     "raise_all",
+    "remove_uplink",
     "unplug",
     "up",
 ]
@@ -53,6 +57,9 @@ _HOMES = {
     "create_bridge": "vmnet.service.bridges",
     "delete_bridge": "vmnet.service.bridges",
     "raise_all": "vmnet.service.base",
+    "add_uplink": "vmnet.service.uplinks",
+    "confirm_uplinks": "vmnet.service.uplinks",
+    "remove_uplink": "vmnet.service.uplinks",
     "Part": "vmnet.service.whole",
     "down": "vmnet.service.whole",
     "up": "vmnet.service.whole",

@@ -1,0 +1,90 @@
+"""`vmnet bridge add-uplink`, `confirm` and `remove-uplink`: a NIC of the host's in a bridge.
+
+Job: their options in, service called, answer out.
+Leaves to others: everything else.
+Privilege: that of what is called.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vmnet.entry.options import WAIT, DryRun, Json, Wait, state
+
+BridgeName = Annotated[str, typer.Argument(metavar="BRIDGE", help="The bridge's name.")]
+NicName = Annotated[str, typer.Argument(metavar="NIC", help="The name of a NIC of this host's.")]
+ConfirmWithin = Annotated[
+    int,
+    typer.Option(metavar="SECONDS", help="Put all back unless confirmed so soon.", min=1),
+]
+NoTimer = Annotated[
+    bool, typer.Option("--no-timer", help="Never put back: there is another way to this host.")
+]
+
+
+def add_uplink(
+    bridge: BridgeName,
+    nic: NicName,
+    confirm_within: ConfirmWithin = 60,
+    no_timer: NoTimer = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    wait: Wait = WAIT,
+) -> None:
+    """Make a NIC of the host's a port of a bridge.
+
+    Its addresses and routes go to the bridge, and no connection is lost. All is put back unless
+    `vmnet bridge confirm` follows in time.
+
+    \b
+    Examples:
+      vmnet bridge add-uplink br0 eth1
+      vmnet bridge add-uplink br0 eth1 --confirm-within 300
+    """
+    from vmnet import service
+    from vmnet.entry import say_uplink
+
+    state["json"] = json
+    seconds = None if no_timer else confirm_within
+    done = service.add_uplink(bridge, nic, confirm_within=seconds, dry_run=dry_run, wait=wait)
+    say_uplink.added(bridge, nic, done, dry_run=dry_run, as_json=json)
+
+
+def confirm(
+    bridge: BridgeName, dry_run: DryRun = False, json: Json = False, wait: Wait = WAIT
+) -> None:
+    """Let a bridge's new uplink stay.
+
+    \b
+    Examples:
+      vmnet bridge confirm br0
+    """
+    from vmnet import service
+    from vmnet.entry import say_uplink
+
+    state["json"] = json
+    done = service.confirm_uplinks(bridge, dry_run=dry_run, wait=wait)
+    say_uplink.confirmed(bridge, done, dry_run=dry_run, as_json=json)
+
+
+def remove_uplink(
+    bridge: BridgeName,
+    nic: NicName,
+    dry_run: DryRun = False,
+    json: Json = False,
+    wait: Wait = WAIT,
+) -> None:
+    """Give a NIC back what went from it to a bridge.
+
+    \b
+    Examples:
+      vmnet bridge remove-uplink br0 eth1
+    """
+    from vmnet import service
+    from vmnet.entry import say_uplink
+
+    state["json"] = json
+    done = service.remove_uplink(bridge, nic, dry_run=dry_run, wait=wait)
+    say_uplink.removed(bridge, nic, done, dry_run=dry_run, as_json=json)
