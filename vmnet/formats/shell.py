@@ -16,12 +16,10 @@ import shlex
 from typing import assert_never
 
 from vmnet.formats.fileshell import file_lines
-from vmnet.formats.portshell import filter_lines, port_words, rate_words
-from vmnet.model.domain import NICS_KEY, NICS_URI
-from vmnet.model.filestep import FileStep
 from vmnet.formats.hostshell import GEN_MODES, address_words, route_words
 from vmnet.formats.portshell import filter_lines, port_words, rate_words
 from vmnet.model.domain import NICS_KEY, NICS_URI
+from vmnet.model.filestep import FileStep
 from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuardian
 from vmnet.model.monitor import command
 from vmnet.model.portstep import FilterStep, PortStep, RateStep

@@ -114,8 +114,8 @@ class Guardian:
 
     def _be(self, orders: int, ready: int) -> None:
         try:
-            for number in _IGNORED:
-                signal.signal(number, signal.SIG_IGN)
+            for ignored in _IGNORED:
+                signal.signal(ignored, signal.SIG_IGN)
             os.chdir("/")
             null = os.open(os.devnull, os.O_RDWR)
             for number in (0, 1, 2):

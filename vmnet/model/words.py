@@ -86,12 +86,8 @@ def describe(step: Step) -> str:
         return _describe_domain(step)
     if isinstance(step, MonitorStep):
         return _describe_monitor(step)
-    if isinstance(step, PortStep):
-        return _describe_port(step)
-    if isinstance(step, RateStep):
-        return _describe_rate(step)
-    if isinstance(step, FilterStep):
-        return _describe_filter(step)
+    if isinstance(step, PortStep | RateStep | FilterStep):
+        return _describe_passage(step)
     if isinstance(step, FileStep):
         return describe_file(step)
     if isinstance(step, AddressStep | RouteStep | StartGuardian):
@@ -101,6 +97,12 @@ def describe(step: Step) -> str:
     if isinstance(step, SetVlanFiltering):
         return f"set VLAN filtering {'on' if step.on else 'off'} on bridge {step.link.name!r}"
     return _describe_setting(step)
+
+
+def _describe_passage(step: PortStep | RateStep | FilterStep) -> str:
+    if isinstance(step, PortStep):
+        return _describe_port(step)
+    return _describe_rate(step) if isinstance(step, RateStep) else _describe_filter(step)
 
 
 def _describe_tap(step: TunStep) -> str:
