@@ -36,7 +36,7 @@ def bridge_create(
     json: Json = False,
     wait: Wait = WAIT,
 ) -> None:
-    """Make a bridge: an address of its own, STP off, silent in IPv6, up.
+    """Make a bridge: own address, no STP, silent in IPv6, up.
 
     \b
     Examples:
