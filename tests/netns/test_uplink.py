@@ -93,8 +93,11 @@ def network(lab: Lab) -> Iterator[Network]:
 def _host(lab: Lab) -> dict[str, Any]:
     """Return all that a person sees of the host's network, less what only time changes."""
     found: dict[str, Any] = {
-        "4": lab.sh("ip route show table all | sort").out,
-        "6": lab.sh("ip -6 route show table all | sort").out,
+        # A bridge that has had a carrier keeps a route for multicast.
+        family: lab.sh(
+            f"ip {family} route show table all | sed 's/ linkdown//; /ff00::.* dev br0/d' | sort"
+        ).out
+        for family in ("-4", "-6")
     }
     for link in json.loads(run(["ip", "-j", "address"]).out):
         rows = [
@@ -203,7 +206,7 @@ def test_what_cannot_be_an_uplink_is_refused_and_stays(
     assert error["remedy"]
     assert code in ("", error["code"])
     assert _host(lab) == before
-    assert network.answers() or "master br1" in make
+    assert "master br1" in make or network.answers()
 
 
 def test_networkds_nic_is_left_to_networkd(lab: Lab, network: Network) -> None:

@@ -28,7 +28,8 @@ def config(found: Config, *, as_json: bool) -> None:
     for bridge in found.own_bridges:
         mtu = "the kernel's" if bridge.mtu is None else str(bridge.mtu)
         filtering = ", VLAN filtering" if bridge.vlan_filtering else ""
-        report.answer(f"bridge {bridge.name}: mtu {mtu}{filtering}")
+        uplinks = f", uplinks {', '.join(bridge.uplinks)}" if bridge.uplinks else ""
+        report.answer(f"bridge {bridge.name}: mtu {mtu}{filtering}{uplinks}")
     for network in found.networks.values():
         _network(network, default=network.name == found.default)
     for name, rule in found.taps.items():
@@ -58,7 +59,11 @@ def _config_data(found: Config) -> None:
             "networks": networks,
             "taps": {n: {"network": t.network, "vm": t.vm} for n, t in found.taps.items()},
             "bridges": {
-                b.name: {"mtu": b.mtu, "vlan_filtering": b.vlan_filtering}
+                b.name: {
+                    "mtu": b.mtu,
+                    "vlan_filtering": b.vlan_filtering,
+                    "uplinks": list(b.uplinks),
+                }
                 for b in found.own_bridges
             },
             "vms": [{"vm": each.wish.vm, "nic": each.wish.nic} for each in found.nics],

@@ -18,7 +18,7 @@ from vmnet.model.nic import DEFAULT_MODEL, Wish, check_mtu, check_wish
 from vmnet.model.port import PORT_KEYS
 from vmnet.model.vhost import Policy
 
-_BRIDGE_KEYS = ("mtu", "vlan-filtering")
+_BRIDGE_KEYS = ("mtu", "vlan-filtering", "uplinks")
 _VM_KEYS = ("nic", "network", "mac", "mtu", "queues", "vhost", "model", "owner")
 
 
@@ -29,11 +29,13 @@ class BridgeRule:
     Attributes:
         mtu: in bytes; None for the kernel's default.
         vlan_filtering: it keeps VLANs apart.
+        uplinks: NICs of the host's that become its ports, with their addresses and routes.
     """
 
     name: str
     mtu: int | None = None
     vlan_filtering: bool = False
+    uplinks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,11 @@ def bridge_rule(name: str, table: Mapping[str, Any]) -> BridgeRule:
     if not isinstance(filtering, bool):
         raise _wrong("vlan-filtering", filtering, "true or false")
     check_mtu(mtu)
-    return BridgeRule(check_link_name(name, "bridge"), mtu, filtering)
+    uplinks = table.get("uplinks", [])
+    if not isinstance(uplinks, list) or not all(isinstance(each, str) for each in uplinks):
+        raise _wrong("uplinks", uplinks, "a list of links' names")
+    nics = tuple(check_link_name(each, "NIC") for each in uplinks)
+    return BridgeRule(check_link_name(name, "bridge"), mtu, filtering, nics)
 
 
 def nic_rule(vm: str, place: int, table: Mapping[str, Any]) -> NicRule:

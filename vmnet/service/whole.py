@@ -7,6 +7,7 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from vmnet.errors import NotFound, VmnetError
@@ -18,9 +19,11 @@ from vmnet.model.host import Link
 from vmnet.model.step import CreateBridge, Plan
 from vmnet.service.bridges import create_bridge, delete_bridge
 from vmnet.service.nics import attach, detach
+from vmnet.service.uplinks import add_uplink, remove_uplink
 
 #: linux/if_ether.h ETH_DATA_LEN: what a bridge has that nobody gave an MTU.
 _USUAL_MTU = 1500
+_LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ def up(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> 
         if dry_run and any(isinstance(move.do, CreateBridge) for move in part.plan.moves):
             supposed[rule.name] = _supposed(rule)
         parts.append(part)
+        parts += [
+            _uplink_up(rule.name, nic, made=rule.name not in supposed, dry_run=dry_run, wait=wait)
+            for nic in rule.uplinks
+        ]
     parts += [_nic_up(each, config, supposed, dry_run=dry_run, wait=wait) for each in config.nics]
     return parts
 
@@ -67,6 +74,25 @@ def _bridge_up(rule: BridgeRule, *, dry_run: bool, wait: float) -> Part:
     except VmnetError as error:
         return Part(what, error=error)
     return Part(what, plan)
+
+
+def _uplink_up(bridge: str, nic: str, *, made: bool, dry_run: bool, wait: float) -> Part:
+    """Add an uplink; what is written down needs no confirming."""
+    what = f"uplink {nic} of bridge {bridge}"
+    if not made:
+        note = f"{nic!r} becomes a port of {bridge!r} once that is made"
+        return Part(what, Plan(notes=(note,)))
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            plan = add_uplink(bridge, nic, confirm_within=None, dry_run=dry_run, wait=wait)
+        except VmnetError as error:
+            # At boot its addresses are a second old: nobody knows yet whether another has them.
+            if error.code != "uplink-unproven" or time.monotonic() > deadline:
+                return Part(what, error=error)
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return Part(what, plan)
 
 
 def _supposed(rule: BridgeRule) -> Link:
@@ -120,9 +146,10 @@ def down(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -
         wait: how long to wait for each lock, in seconds.
     """
     parts = [_nic_down(rule, dry_run=dry_run, wait=wait) for rule in reversed(config.nics)]
-    return parts + [
-        _bridge_down(rule, dry_run=dry_run, wait=wait) for rule in reversed(config.own_bridges)
-    ]
+    for rule in reversed(config.own_bridges):
+        parts += [_uplink_down(rule.name, nic, dry_run=dry_run, wait=wait) for nic in rule.uplinks]
+        parts.append(_bridge_down(rule, dry_run=dry_run, wait=wait))
+    return parts
 
 
 def _nic_down(rule: NicRule, *, dry_run: bool, wait: float) -> Part:
@@ -132,6 +159,16 @@ def _nic_down(rule: NicRule, *, dry_run: bool, wait: float) -> Part:
     except VmnetError as error:
         return Part(what, error=error)
     return Part(what, Plan(tuple(move for each in gone for move in each.plan.moves)))
+
+
+def _uplink_down(bridge: str, nic: str, *, dry_run: bool, wait: float) -> Part:
+    what = f"uplink {nic} of bridge {bridge}"
+    try:
+        return Part(what, remove_uplink(bridge, nic, dry_run=dry_run, wait=wait))
+    except NotFound:
+        return Part(what)
+    except VmnetError as error:
+        return Part(what, error=error)
 
 
 def _bridge_down(rule: BridgeRule, *, dry_run: bool, wait: float) -> Part:

@@ -1,0 +1,106 @@
+"""`vmnet up` and `down`: the host as the configuration wishes it, again and again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.netns import taps
+from tests.netns.seen import seen
+from tests.support.lab import Done, Lab, checked
+
+_CONFIG = """
+default = "lan"
+[bridge.br0]
+mtu = 4000
+[bridge.br1]
+uplinks = ["eth1"]
+[network.lan]
+bridge = "br0"
+rate-out = "100mbit"
+[network.dmz]
+bridge = "br1"
+isolated = true
+[[vm.web]]
+owner = "nobody"
+address = "10.0.0.5"
+[[vm.web]]
+network = "dmz"
+[[vm.db]]
+queues = 2
+"""
+
+
+@pytest.fixture
+def config(lab: Lab, tmp_path: Path) -> Path:
+    lab.sh("ip link add eth1 type veth peer name far; ip link set eth1 up; ip link set far up")
+    path = tmp_path / "vmnet.toml"
+    path.write_text(_CONFIG)
+    return path
+
+
+def vmnet(lab: Lab, config: Path, *words: str, status: int | None = 0) -> Done:
+    return lab.vmnet("--config", str(config), *words, status=status)
+
+
+def _made(lab: Lab) -> dict[str, Any]:
+    """Return what vmnet made; what the bridge learns behind the uplink comes and goes."""
+    return {name: link for name, link in seen(lab).items() if name not in ("eth1", "far")}
+
+
+def _changed(done: Done) -> list[str]:
+    return [part["what"] for part in done.json["parts"] if part["steps"]]
+
+
+def test_up_again_changes_nothing_and_down_leaves_nothing(lab: Lab, config: Path) -> None:
+    before = set(lab.links())
+    assert len(_changed(vmnet(lab, config, "up", "--json"))) == 6
+    assert lab.link("eth1")["master"] == "br1"
+    there = _made(lab)
+    assert _changed(vmnet(lab, config, "up", "--json")) == []
+    assert _made(lab) == there
+    assert len(_changed(vmnet(lab, config, "down", "--json"))) == 6
+    assert set(lab.links()) == before
+    assert lab.leftovers() == []
+    assert _changed(vmnet(lab, config, "down", "--json")) == []
+
+
+def test_what_a_crash_has_taken_comes_back_and_the_rest_stays(lab: Lab, config: Path) -> None:
+    vmnet(lab, config, "up")
+    there = {name: link["ifindex"] for name, link in lab.links().items()}
+    names = [name for name in there if name.startswith("vmn")]
+    lab.sh(f"ip link delete {names[0]}; nft delete table bridge vmnet")
+    vmnet(lab, config, "up")
+    now = {name: link["ifindex"] for name, link in lab.links().items()}
+    assert now.keys() == there.keys()
+    same = {name for name in now if now[name] == there[name]}
+    assert {"br0", "br1", *names[1:]} <= same
+    assert _changed(vmnet(lab, config, "up", "--json")) == []
+
+
+def test_its_lines_make_the_same(lab: Lab, config: Path) -> None:
+    config.write_text(_CONFIG.replace('uplinks = ["eth1"]', ""))
+    checked(["sh", "-e"], input=vmnet(lab, config, "up", "--dry-run").out)
+    assert _changed(vmnet(lab, config, "up", "--json")) == []
+
+
+def test_what_fails_does_not_stop_the_rest(lab: Lab, config: Path) -> None:
+    lab.sh("ip link add br0 type bridge")
+    done = vmnet(lab, config, "up", "--json", status=None)
+    assert done.status != 0
+    failed = [part["what"] for part in done.json["parts"] if part["error"]]
+    assert failed == ["bridge br0"]
+    assert lab.link("eth1")["master"] == "br1"
+
+
+def test_down_leaves_a_running_vm_alone(lab: Lab, config: Path) -> None:
+    vmnet(lab, config, "up")
+    tap = lab.vmnet("attach", "web", "--json").json["tap"]
+    with taps.held(tap):
+        done = vmnet(lab, config, "down", status=None)
+        assert done.status in (5, 6, 12)
+        assert lab.link(tap)["master"] == "br0"
+    vmnet(lab, config, "down")
+    assert lab.leftovers() == []
