@@ -9,7 +9,7 @@ import pytest
 
 from tests.netns import taps
 from tests.netns.seen import seen
-from tests.support.lab import Done, Lab, checked
+from tests.support.lab import Done, Lab, checked, own_namespaces
 
 _CONFIG = """
 default = "lan"
@@ -104,3 +104,20 @@ def test_down_leaves_a_running_vm_alone(lab: Lab, config: Path) -> None:
         assert lab.link(tap)["master"] == "br0"
     vmnet(lab, config, "down")
     assert lab.leftovers() == []
+
+
+def test_after_a_reboot_all_is_as_it_was(lab: Lab, config: Path) -> None:
+    """Of a network namespace nothing stays, as of a host: links, /run, the filter."""
+    config.write_text(_CONFIG.replace('uplinks = ["eth1"]', ""))
+    vmnet(lab, config, "up")
+    there = _made(lab)
+    with own_namespaces():
+        after = Lab()
+        vmnet(after, config, "up")
+        again = _made(after)
+        assert _changed(vmnet(after, config, "up", "--json")) == []
+    for name, link in [*there.items(), *again.items()]:
+        link.pop("ifindex", None)
+        if name.startswith("vmi"):  # nobody sees an ifb's address: the kernel draws it
+            link.pop("address")
+    assert again == there
