@@ -1,220 +1,280 @@
-"""A NIC of the host's in a bridge: a connection through it lives, and the way back is kept.
-
-The NIC is one end of a veth pair, its network another namespace with a server that echoes.
-"""
+"""`vmnet bridge add-uplink`, `confirm` and `remove-uplink`: the host keeps its network."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.kill.strace import INSTALLED
 from tests.netns.commands import until
-from tests.support.lab import VENV_BIN, Lab, checked, run
+from tests.netns.places import other_network
+from tests.support.lab import REPO, Lab, checked, run
+from vmnet.kernel.guardian import Guardian
+from vmnet.model.hoststep import StartGuardian
+from vmnet.model.step import Ref
 
-_SERVER = """
-import socket, sys
-server = socket.create_server(("10.1.0.1", 7))
-print("ready", flush=True)
-while True:
-    peer, _ = server.accept()
-    while data := peer.recv(64):
-        peer.sendall(data)
-"""
-_NIC = [
-    "ip address add 10.1.0.2/24 dev eth1",
-    "ip address add 10.1.0.3/24 dev eth1 label eth1:x",
-    "ip address add 2001:db8::2/64 dev eth1 nodad",
-    "ip route add default via 10.1.0.1 metric 50",
-    "ip route add 10.9.0.0/16 via 10.1.0.1 table 42 src 10.1.0.2",
-    "ip -6 route add 2001:db8:9::/48 via 2001:db8::1",
-]
-
-
-@dataclass
-class Network:
-    """The network that the NIC is on.
-
-    Attributes:
-        pid: a process in the namespace at its other end.
-        connection: a connection to it, made before anything is changed.
-    """
-
-    pid: int
-    connection: socket.socket
-
-    def answers(self) -> bool:
-        """Whether the connection still carries data both ways."""
-        self.connection.sendall(b"x")
-        return self.connection.recv(64) == b"x"
+_PINGER = REPO / "tests" / "support" / "pinger.py"
+_FAR = "192.0.2.1"
+_HOME = (
+    "ip link set lo up;"
+    "ip link add eth1 address 02:00:00:00:00:e1 type veth peer name gw;"
+    "ip address add 10.9.0.1/24 dev eth1; ip address add 10.9.0.2/24 dev eth1;"
+    "ip address add fd00:9::1/64 dev eth1 nodad; ip link set eth1 up;"
+)
+_ROUTES = (
+    "ip route add default via 10.9.0.254; ip route add 198.51.100.0/24 via 10.9.0.254 metric 50;"
+    "ip -6 route add default via fd00:9::fe;"
+)
+_PEER = (
+    "ip link set lo up; ip address add 192.0.2.1/32 dev lo; ip address add 10.9.0.254/24 dev gw;"
+    "ip -6 address add fd00:9::fe/64 dev gw nodad; ip link set gw up"
+)
 
 
 @pytest.fixture
-def network(lab: Lab) -> Iterator[Network]:
-    """A host with a bridge and a NIC, on a network."""
-    argv = ["unshare", "-n", "sh", "-c", 'echo $$; read go; exec "$0" -c "$1"']
+def gateway(lab: Lab) -> Iterator[int]:
+    """A NIC eth1 with addresses and routes, br0, and a gateway in a namespace of its own."""
     process = subprocess.Popen(
-        [*argv, sys.executable, _SERVER],
+        ["unshare", "--net", "sh", "-c", "echo; exec cat"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
     )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        pid = int(process.stdout.readline())
-        lab.sh(f"ip link set lo up; ip link add eth1 type veth peer name far netns {pid}")
-        inside = "ip link set far up; ip address add 10.1.0.1/24 dev far; ip link set lo up"
-        checked(["nsenter", "-t", str(pid), "-n", "sh", "-ec", inside])
-        lab.sh("ip link set eth1 up; " + "; ".join(_NIC))
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == "ready\n"
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        lab.sh(_HOME + f"ip link set gw netns {process.pid}")
+        checked(["nsenter", "-t", str(process.pid), "-n", "sh", "-ec", _PEER])
+        lab.sh(_ROUTES)
+        until(lambda: "tentative" not in run(["ip", "-6", "address"]).out)
         lab.vmnet("bridge", "create", "br0")
-        with socket.create_connection(("10.1.0.1", 7), timeout=10) as connection:
-            # A link-local address is given away only when it is known to be the only one.
-            until(lambda: "tentative" not in lab.sh("ip -6 address show dev eth1").out)
-            yield Network(pid, connection)
-    finally:
-        process.kill()
-        process.communicate()
+        yield process.pid
+        for name in ("eth1", "br0"):  # its guardian ends with its tag
+            run(["ip", "link", "del", name])
 
 
-def _host(lab: Lab) -> dict[str, Any]:
-    """Return all that a person sees of the host's network, less what only time changes."""
-    found: dict[str, Any] = {
-        # A bridge that has had a carrier keeps a route for multicast.
-        family: lab.sh(
-            f"ip {family} route show table all | sed 's/ linkdown//; /ff00::.* dev br0/d' | sort"
-        ).out
-        for family in ("-4", "-6")
-    }
-    for link in json.loads(run(["ip", "-j", "address"]).out):
-        rows = [
-            {k: v for k, v in each.items() if not k.endswith("life_time") and k != "protocol"}
-            for each in link["addr_info"]
-        ]
-        found[link["ifname"]] = (link["address"], link.get("master"), rows)
+def _network(lab: Lab) -> dict[str, Any]:
+    """Return the addresses of both links, and all routes that somebody made."""
+    found: dict[str, Any] = {}
+    for name in ("eth1", "br0"):
+        (link,) = json.loads(checked(["ip", "-j", "address", "show", "dev", name]).out)
+        found[name] = (link["address"], link.get("master"), link["addr_info"])
+        found[name + " alias"] = lab.link(name).get("ifalias") if name == "eth1" else None
+    for family in ("-4", "-6"):
+        routes = json.loads(checked(["ip", "-j", family, "route"]).out)
+        kept = [route for route in routes if route.get("protocol") != "kernel"]
+        found[family] = sorted(kept, key=str)
     return found
 
 
-def _of(lab: Lab, link: str) -> list[str]:
-    _, _, rows = _host(lab)[link]
-    return [each["local"] for each in rows if each["scope"] == "global"]
+@contextmanager
+def _pings() -> Iterator[dict[str, Any]]:
+    """Ask beyond the gateway every 10 ms; the report is there when all is over."""
+    report: dict[str, Any] = {}
+    argv = [sys.executable, str(_PINGER), "count", _FAR, "0.01"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        yield report
+        out, _ = process.communicate()
+        report.update(json.loads(out))
 
 
-def test_a_connection_lives_through_adding_and_removing(lab: Lab, network: Network) -> None:
-    before = _host(lab)
-    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--no-timer")
-    assert network.answers()
-    assert _of(lab, "br0") == ["10.1.0.2", "10.1.0.3", "2001:db8::2"]
-    assert _of(lab, "eth1") == []
-    assert lab.link("eth1")["master"] == "br0"
-    assert "dev br0" in lab.sh("ip route get 192.0.2.1").out
-    assert "10.9.0.0/16 via 10.1.0.1 dev br0" in lab.sh("ip route show table 42").out
-    again = lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--no-timer", "--json")
-    assert again.json["steps"] == []
+def _is_port(lab: Lab) -> bool:
+    return lab.link("eth1").get("master") == "br0"
+
+
+@pytest.mark.usefixtures("gateway")
+def test_pings_live_and_remove_gives_all_back(lab: Lab) -> None:
+    before = _network(lab)
+    with _pings() as report:
+        lab.vmnet("bridge", "add-uplink", "br0", "eth1")
+        assert _is_port(lab)
+        lab.vmnet("bridge", "confirm", "br0")
+        lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
+    assert report["sent"] > 10
+    assert report["lost"] == []
+    assert _network(lab) == before
+
+
+@pytest.mark.usefixtures("gateway")
+def test_the_bridge_has_what_the_nic_had_and_the_second_time_is_empty(lab: Lab) -> None:
+    before = _network(lab)
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1")
+    after = _network(lab)
+    assert after["eth1"] == (before["eth1"][0], "br0", [])
+    assert after["br0"][0] == before["eth1"][0]
+    assert [a["local"] for a in after["br0"][2]] == [a["local"] for a in before["eth1"][2]]
+    assert {route["dev"] for family in ("-4", "-6") for route in after[family]} == {"br0"}
+    assert lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--json").json["steps"] == []
+    assert lab.vmnet("bridge", "confirm", "br0", "--json").json["steps"] != []
+    assert lab.vmnet("bridge", "confirm", "br0", "--json").json["steps"] == []
     lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
-    assert network.answers()
-    assert _host(lab) == before
+    assert lab.vmnet("bridge", "remove-uplink", "br0", "eth1", "--json").json["steps"] == []
 
 
-def test_its_lines_lead_to_the_same(lab: Lab, network: Network) -> None:
-    words = ("bridge", "add-uplink", "br0", "eth1", "--no-timer")
-    checked(["sh", "-e"], input=lab.vmnet(*words, "--dry-run").out)
-    assert network.answers()
-    by_hand = _host(lab)
-    lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
-    lab.vmnet(*words)
-    assert _host(lab) == by_hand
+@pytest.mark.usefixtures("gateway")
+def test_all_is_put_back_when_nobody_confirms_and_then_it_is_too_late(lab: Lab) -> None:
+    before = _network(lab)
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "1")
+    assert _is_port(lab)
+    until(lambda: _network(lab) == before)
+    assert "no uplink of vmnet's" in lab.vmnet("bridge", "confirm", "br0", status=4).err
 
 
-def test_all_is_put_back_unless_confirmed(lab: Lab, network: Network) -> None:
-    before = _host(lab)
-    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "2")
-    assert network.answers()
-    assert _of(lab, "br0")
-    until(lambda: _host(lab) == before)
-    assert network.answers()
-    lab.vmnet("bridge", "confirm", "br0", status=4)
-
-
-def test_what_is_confirmed_stays(lab: Lab, network: Network) -> None:
-    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "2")
+@pytest.mark.usefixtures("gateway")
+def test_what_is_confirmed_stays(lab: Lab) -> None:
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "1")
     lab.vmnet("bridge", "confirm", "br0")
+    assert "until=" not in lab.link("eth1")["ifalias"]
     until(lambda: not _guardians())
-    assert network.answers()
-    assert _of(lab, "br0")
+    assert _is_port(lab)
 
 
 def _guardians() -> list[str]:
-    mine = os.readlink("/proc/self/ns/net")
-    found = []
-    for place in Path("/proc").glob("[0-9]*"):
+    """Return the guardians of this network namespace."""
+    here, found = os.readlink("/proc/self/ns/net"), []
+    for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            name = (place / "comm").read_text().strip()
-            if name == "vmnet-guardian" and os.readlink(place / "ns/net") == mine:
-                found.append(place.name)
+            name = (path / "comm").read_text().strip()
+            if name == "vmnet-guardian" and os.readlink(path / "ns/net") == here:
+                found.append(path.name)
     return found
 
 
-@pytest.mark.parametrize("k", range(1, 16))
-def test_a_killed_vmnet_leaves_the_host_as_it_was(lab: Lab, network: Network, k: int) -> None:
-    before = _host(lab)
-    inject = f"inject=sendmsg:signal=KILL:when={k}"
-    argv = [str(VENV_BIN / "vmnet"), "bridge", "add-uplink", "br0", "eth1"]
-    words = ["strace", "-qq", "-o", os.devnull, "-e", "trace=sendmsg", "-e", inject]
-    done = run([*words, *argv, "--confirm-within", "3"])
-    assert done.status in (0, -signal.SIGKILL, 128 + signal.SIGKILL), done
-    until(lambda: _host(lab) == before)
-    assert network.answers()
+@pytest.mark.usefixtures("gateway")
+def test_a_guardian_outlives_the_signals_of_a_lost_connection(lab: Lab) -> None:
+    before = _network(lab)
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "2")
+    (pid,) = _guardians()
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        os.kill(int(pid), number)
+    until(lambda: _network(lab) == before)
+
+
+def test_a_deadline_before_the_change_does_not_end_the_guardian(lab: Lab, tmp_path: Path) -> None:
+    looked, changed = tmp_path / "looked", tmp_path / "changed"
+
+    def put_back() -> bool:
+        looked.touch()
+        changed.unlink(missing_ok=True)
+        return True
+
+    with Guardian(0, lambda: True, put_back) as guardian:
+        guardian.do(StartGuardian(Ref("eth1", 2), 1))
+        until(looked.exists)
+        changed.touch()
+        guardian.settle()
+    until(lambda: not changed.exists())
     until(lambda: not _guardians())
-    # And what was half done does not stand in the way of the next one.
+    assert lab.links() == {}
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize("k", [1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28])
+def test_killed_at_any_message_all_is_put_back(lab: Lab, k: int, tmp_path: Path) -> None:
+    before = _network(lab)
+    # Without -f the guardian is not traced: it is to live.
+    inject = ["-e", "trace=sendto,sendmsg,write", "-o", str(tmp_path / "log")]
+    inject += ["-e", f"inject=sendto,sendmsg,write:signal=KILL:when={k}"]
+    add = [INSTALLED, "bridge", "add-uplink", "br0", "eth1", "--confirm-within", "2"]
+    done = run(["strace", *inject, *add])
+    assert done.status in (0, -signal.SIGKILL, 128 + signal.SIGKILL), done
+    until(lambda: not _guardians() and _network(lab) == before)
+
+
+@pytest.mark.usefixtures("gateway")
+def test_the_lines_of_a_dry_run_lead_to_the_same(lab: Lab) -> None:
+    before = _network(lab)
+    lines = lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--no-timer", "--dry-run").out
+    assert _network(lab) == before
     lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--no-timer")
-    assert network.answers()
+    made = _timeless(_network(lab))
+    back = lab.vmnet("bridge", "remove-uplink", "br0", "eth1", "--dry-run").out
+    checked(["sh", "-e"], input=back)
+    assert _network(lab) == before
+    checked(["sh", "-e"], input=lines)
+    assert _timeless(_network(lab)) == made
+    lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
+    assert _network(lab) == before
 
 
-@pytest.mark.parametrize(
-    ("make", "nic", "code"),
-    [
-        ("", "none0", "nic-missing"),
-        ("", "lo", ""),
-        ("", "br0", ""),
-        ("ip link add br1 type bridge; ip link set eth1 master br1", "eth1", ""),
-        ("ip tuntap add tap0 mode tap", "tap0", ""),
-        ("ip address add 10.1.0.9/24 dev eth1 valid_lft 600 preferred_lft 600", "eth1", ""),
-    ],
-)
-def test_what_cannot_be_an_uplink_is_refused_and_stays(
-    lab: Lab, network: Network, make: str, nic: str, code: str
-) -> None:
-    lab.sh(make or "true")
-    before = _host(lab)
-    done = lab.vmnet("bridge", "add-uplink", "br0", nic, "--json", status=None)
-    assert done.status in (2, 4, 5, 8)
+def _timeless(network: dict[str, Any]) -> str:
+    return re.sub(r"gen=[0-9a-f]{8}", "gen=*", json.dumps(network))
+
+
+_VETH = "ip link add eth1 type veth peer name eth9; "
+_LEASE = "ip address add 10.9.0.1/24 dev eth1 valid_lft 600 preferred_lft 300"
+_MEMBER = "ip link add br9 type bridge; ip link set eth1 master br9"
+_REFUSED = [
+    ("uplink-kind", "ip tuntap add eth1 mode tap", 5),
+    ("uplink-kind", "ip link add eth1 type bridge", 5),
+    ("uplink-member", _VETH + _MEMBER, 5),
+    ("uplink-foreign", _VETH + "ip link set eth1 master br0", 5),
+    ("uplink-alias", _VETH + "ip link set eth1 alias mine", 5),
+    ("uplink-managed", _VETH + _LEASE, 5),
+    ("uplink-loop", _VETH + "ip link set eth9 master br0", 5),
+    ("uplink-mtu", _VETH + "ip link set eth1 mtu 1400", 5),
+    ("nic-missing", "true", 4),
+]
+
+
+@pytest.mark.parametrize(("code", "line", "status"), _REFUSED)
+def test_what_cannot_be_an_uplink_is_refused(lab: Lab, code: str, line: str, status: int) -> None:
+    lab.vmnet("bridge", "create", "br0")
+    lab.sh(line)
+    before = lab.state()
+    done = lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--json", status=status)
     error = json.loads(done.err)["error"]
-    assert error["remedy"]
-    assert code in ("", error["code"])
-    assert _host(lab) == before
-    assert "master br1" in make or network.answers()
+    assert error["code"] == code
+    assert bool(error.get("paste")) == (code == "uplink-managed")
+    assert lab.state() == before
 
 
-def test_networkds_nic_is_left_to_networkd(lab: Lab, network: Network) -> None:
-    index = lab.link("eth1")["ifindex"]
-    lab.sh("mkdir -p /run/systemd/netif/links /run/systemd/network")
-    state = "ADMIN_STATE=configured\nNETWORK_FILE=/etc/systemd/network/10-eth1.network\n"
-    lab.sh(f"printf '{state}' > /run/systemd/netif/links/{index}")
-    done = lab.vmnet("bridge", "add-uplink", "br0", "eth1", status=5)
-    assert "systemd-networkd" in done.err
-    assert "Bridge=br0" in done.err  # what to write
-    assert network.answers()
+def test_loopback_is_refused(lab: Lab) -> None:
+    lab.vmnet("bridge", "create", "br0")
+    assert "no Ethernet" in lab.vmnet("bridge", "add-uplink", "br0", "lo", status=5).err
+
+
+_NETWORKD = "/run/systemd/netif/links"
+_MANAGERS = {
+    "networkd": (_NETWORKD, "ADMIN_STATE=configured", "MACAddress="),
+    "netplan": (
+        _NETWORKD,
+        "ADMIN_STATE=configured\nNETWORK_FILE=/run/systemd/network/10-netplan-eth1.network",
+        "netplan try",
+    ),
+    "NetworkManager": ("/run/NetworkManager/devices", "managed=true", "nmcli connection add"),
+    "ifupdown": ("/run/network", "eth1=eth1", "bridge_ports"),
+}
+
+
+@pytest.mark.parametrize("kind", _MANAGERS)
+def test_a_nic_of_another_program_is_refused_with_what_to_write(lab: Lab, kind: str) -> None:
+    folder, text, word = _MANAGERS[kind]
+    lab.vmnet("bridge", "create", "br0")
+    lab.sh("ip link add eth1 type veth peer name eth9; ip link set eth1 up")
+    lab.sh("ip address add 10.9.0.1/24 dev eth1")
+    name = "ifstate" if kind == "ifupdown" else str(lab.link("eth1")["ifindex"])
+    Path(folder).mkdir(parents=True)
+    (Path(folder) / name).write_text(text + "\n")
+    # What the files say is about process 1's network: let that be this one.
+    alone = ["unshare", "--pid", "--fork", "--mount-proc", INSTALLED]
+    done = run([*alone, "bridge", "add-uplink", "br0", "eth1"])
+    assert done.status == 5
+    assert f"let {kind} make eth1" in done.err, done
+    assert word in done.err
+
+
+def test_another_place_is_not_touched(lab: Lab) -> None:
+    lab.sh("ip link add eth1 type veth peer name eth9")
+    lab.vmnet("bridge", "create", "br0")
+    with other_network():
+        assert "no bridge" in lab.vmnet("bridge", "add-uplink", "br0", "eth1", status=4).err

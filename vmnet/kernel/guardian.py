@@ -114,12 +114,12 @@ class Guardian:
 
     def _be(self, orders: int, ready: int) -> None:
         try:
-            for ignored in _IGNORED:
-                signal.signal(ignored, signal.SIG_IGN)
+            for number in _IGNORED:
+                signal.signal(number, signal.SIG_IGN)
             os.chdir("/")
             null = os.open(os.devnull, os.O_RDWR)
-            for number in (0, 1, 2):
-                os.dup2(null, number)
+            for fd in (0, 1, 2):
+                os.dup2(null, fd)
             close_all_but(orders, ready)
             with suppress(OSError):
                 Path("/proc/self/comm").write_text("vmnet-guardian", encoding="ascii")
@@ -131,23 +131,31 @@ class Guardian:
             os._exit(0)
 
     def _keep_watch(self, orders: int) -> None:
-        if self._all_is_done(orders):
+        done = self._all_is_done(orders)
+        if done:
             while self._left() > 0:
                 if not self._still(self._pending):
                     return
                 time.sleep(min(_LOOK_SECONDS, max(0.0, self._left())))
         for _ in range(_TRIES):
-            if not self._still(lambda: not self._put_back()):
+            # Before the parent's word or end it may yet change what was put back, or not begun.
+            last = done or self._has_word(orders, 0.0)
+            if not self._still(lambda: not self._put_back()) and last:
                 return
             time.sleep(_PAUSE_SECONDS)
 
     def _all_is_done(self, orders: int) -> bool:
         """Wait for the parent's word or end; one that takes longer than all is given is late."""
+        if not self._has_word(orders, max(0.0, self._left())):
+            return False  # the deadline has come
+        return os.read(orders, 1) == _DONE
+
+    @staticmethod
+    def _has_word(orders: int, seconds: float) -> bool:
+        """Say whether the parent has said that all is done, or has ended."""
         poller = select.poll()
         poller.register(orders, select.POLLIN)
-        if not poller.poll(max(0.0, self._left()) * 1000):
-            return True  # the deadline has come
-        return os.read(orders, 1) == _DONE
+        return bool(poller.poll(seconds * 1000))
 
     def _left(self) -> float:
         return self._until - time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -49,7 +49,8 @@ class Timer:
     @property
     def until(self) -> int | None:
         """When all is put back, in seconds of CLOCK_BOOTTIME."""
-        return None if self.seconds is None else self.now + self.seconds
+        # A second more, since `now` may be nearly over: never too early.
+        return None if self.seconds is None else self.now + self.seconds + 1
 
 
 def plan_uplink(view: UplinkView, bridge: str, nic: str, timer: Timer) -> Plan:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
-from vmnet.errors import Busy, Conflict, InvalidInput, NotFound, VmnetError
+from vmnet.errors import Conflict, InvalidInput, NotFound, VmnetError
 from vmnet.formats.managers import paste
 from vmnet.kernel import host
 from vmnet.kernel.apply import Apply
@@ -164,7 +164,7 @@ def _try_lock(stack: ExitStack, bridge: str) -> None:
     """Hold the bridge's lock if it can be had: without the network there may be nobody to help."""
     try:
         stack.enter_context(locked(_lock(bridge), wait=_GUARDIAN_WAIT))
-    except (Busy, VmnetError):
+    except VmnetError:
         return
 
 
