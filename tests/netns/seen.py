@@ -24,7 +24,9 @@ def seen(lab: Lab) -> dict[str, Any]:
         fdb = run(["bridge", "fdb", "show", "brport", name]).out.splitlines()
         link["entries"] = sorted(line for line in fdb if " master " in line)
         link["vlans"] = _words(["bridge", "vlan", "show", "dev", name])
-        link["rates"] = _words(["tc", "qdisc", "show", "dev", name])
+        qdiscs = run(["tc", "qdisc", "show", "dev", name]).out.splitlines()
+        # Not those that the kernel gives by itself to a link that was up once.
+        link["rates"] = [line for line in qdiscs if "qdisc tbf" in line or "ingress" in line]
         link["redirects"] = _words(["tc", "filter", "show", "dev", name, "ingress"])
     links["the filter"] = {"words": _words(["nft", "-s", "list", "ruleset"])}
     return links

@@ -61,6 +61,9 @@ def test_check_in_json(lab: Lab, file: Path) -> None:
         "mtu": 9000,
         "queues": 4,
         "vhost": "require",
+        "port": {"guard": "on"},
+        "strict": False,
+        "uplinks": [],
     }
     assert found["taps"] == {"tap7": {"network": "storage", "vm": "db1"}}
 

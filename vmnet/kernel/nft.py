@@ -176,8 +176,12 @@ def _library() -> Any:
 
 
 def _errno_of(text: str) -> int:
-    """Return the errno that a text ends with in strerror(3)'s words; 0 for none."""
-    return next((number for number, words in _CODES.items() if text.endswith(words)), 0)
+    """Return the errno that a text names in strerror(3)'s words; 0 for none.
+
+    Some advice may follow: `Operation not permitted (you must be root)`.
+    """
+    named = {words: number for number, words in _CODES.items() if words in text}
+    return named[max(named, key=len)] if named else 0
 
 
 def _refusal(doing: str, said: str) -> VmnetError:

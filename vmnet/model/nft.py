@@ -92,7 +92,8 @@ _RULES = {
     # without that. Where it is not, the kernel names no protocol, or shows nothing of its header.
     "told": [
         "meta protocol ip6 frag frag-off != 0 return",
-        "meta l4proto != { ipv6-icmp, udp } return",
+        # ICMPv6 and UDP by number: for their names nft asks /etc/protocols, which may be missing.
+        "meta l4proto != { 58, 17 } return",
         "@th,0,16 & 0 == 0 return",
         _DROP,
     ],
