@@ -25,6 +25,7 @@ LIMIT_SECONDS = 30.0
 _GRACE_SECONDS = 1.0
 _POLL_SECONDS = 0.001
 _CHUNK = 1 << 16
+_READY = b"r"
 
 
 def in_child(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
@@ -109,6 +110,8 @@ def stand_by(
         raise of_errno("start a process that waits", error.errno or 0) from error
     for fd in (orders, answer):
         os.close(fd)
+    # From now on it has none of this process's TAPs: they end with this one.
+    os.read(answers, len(_READY))
 
     def call() -> Any:
         os.write(order, b"!")
@@ -128,6 +131,7 @@ def _stand_by(
         if afterwards is not None:
             _be_apart()
         close_all_but(answer, orders)
+        os.write(answer, _READY)
         # At its parent's end or exec there is nobody to answer.
         if os.read(orders, 1):
             _answer(work, answer)
