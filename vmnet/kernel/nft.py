@@ -200,7 +200,8 @@ def _refusal(doing: str, said: str) -> VmnetError:
         return Unsupported(
             f"cannot {doing}: this kernel lacks what it wants ({why})",
             code="nft-kernel",
-            remedy="`modprobe nf_tables` and see CONFIG_NF_TABLES_BRIDGE; or --no-guard",
+            remedy="`modprobe nf_tables` and see CONFIG_NF_TABLES_BRIDGE; or --no-guard; "
+            "for a strict network CONFIG_NFT_BRIDGE_META, or none that is strict",
         )
     if number:
         return of_errno(doing, number, why)

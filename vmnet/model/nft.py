@@ -247,7 +247,9 @@ def _read(name: str, element: Any) -> tuple[str, str]:
         return str(element), ""
     link, value = element["concat"]
     if name in _NUMBERS:
-        return str(link), hexadecimal(int(str(value), 0))
+        number = int(str(value), 0)
+        # JSON's numbers have a sign to libnftables: half an address from 8000:: on is below zero.
+        return str(link), hexadecimal(number + (1 << 64) if number < 0 else number)
     if name == "addr6":
         return str(link), str(IPv6Address(value))  # ::10.0.0.5 is ::a00:5 here
     return str(link), str(value)
