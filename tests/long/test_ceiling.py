@@ -62,7 +62,17 @@ BEYOND = {
         wish(1),
         "MTU 9000 is over the 1400 of network 'lan'",
     ),
-    "unknown attribute": (interface(By.VMNET, 1), wish(1, 0, 'vlan="7"'), "'vlan' of nic"),
+    "unknown attribute": (interface(By.VMNET, 1), wish(1, 0, 'colour="7"'), "'colour' of nic"),
+    "a VLAN that the network has not": (
+        interface(By.VMNET, 1),
+        wish(1, 0, 'vlan="7"'),
+        "vlan=7 goes beyond vlan=none of network 'lan'",
+    ),
+    "no guard": (
+        interface(By.LIBVIRT, 1),
+        wish(1, 0, 'guard="off"'),
+        "guard=off goes beyond guard=on of network 'lan'",
+    ),
     "bad vhost": (interface(By.VMNET, 1), wish(1, 0, 'vhost="yes"'), "vhost='yes' is not one of"),
 }
 
