@@ -107,7 +107,7 @@ def _check_keys(table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
             raise InvalidInput(
                 f"{key} is not known; expected one of {', '.join(keys)}",
                 code="config",
-                remedy="`man vmnet-config check` has them all",
+                remedy="docs/reference.md, Configuration, has them all",
             )
 
 

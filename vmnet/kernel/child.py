@@ -1,7 +1,8 @@
-"""A forked child that does what cannot be undone, and sends back what it found.
+"""A forked child that does what cannot be undone, or what outlives this process.
 
-Job: becoming another user or entering a namespace is for good; so it is done in a child, and the
-answer comes through a pipe as JSON. The child has no descriptor of its parent's but the standard
+Job: becoming another user or entering a namespace is for good, and a library may end its process;
+so it is done in a child, and the answer comes through a pipe as JSON. Others wait for an end, and
+are out of reach until then. The child has no descriptor of its parent's but the standard
 ones, so it can keep no lock and no TAP; and whatever stops it, its parent waits no longer than a
 limit.
 Leaves to others: the work.
@@ -136,7 +137,7 @@ def _stand_by(
         if os.read(orders, 1):
             _answer(work, answer)
         if afterwards is not None:
-            _let_go_of_everything()
+            let_go_of_everything()
             afterwards()
     finally:
         os._exit(0)
@@ -156,7 +157,7 @@ def apart(work: Callable[[], object]) -> None:
             try:
                 if os.fork() == 0:
                     _be_apart()
-                    _let_go_of_everything()
+                    let_go_of_everything()
                     work()
             finally:
                 os._exit(0)
@@ -247,13 +248,13 @@ def _be_apart() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _let_go_of_everything() -> None:
-    """Keep nobody waiting for a pipe or a mount."""
+def let_go_of_everything(*keep: int) -> None:
+    """Keep nobody waiting for a pipe or a mount: no descriptors but these, and /dev/null."""
     os.chdir("/")
-    null = os.open("/dev/null", os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for fd in range(3):
         os.dup2(null, fd)
-    close_all_but()
+    close_all_but(*keep)
 
 
 def close_all_but(*keep: int) -> None:

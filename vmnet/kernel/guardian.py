@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from vmnet.errors import VmnetError, of_errno
-from vmnet.kernel.child import close_all_but
+from vmnet.kernel.child import let_go_of_everything
 from vmnet.model.hoststep import StartGuardian
 from vmnet.model.step import PeerStep
 
@@ -116,11 +116,7 @@ class Guardian:
         try:
             for number in _IGNORED:
                 signal.signal(number, signal.SIG_IGN)
-            os.chdir("/")
-            null = os.open(os.devnull, os.O_RDWR)
-            for fd in (0, 1, 2):
-                os.dup2(null, fd)
-            close_all_but(orders, ready)
+            let_go_of_everything(orders, ready)
             with suppress(OSError):
                 Path("/proc/self/comm").write_text("vmnet-guardian", encoding="ascii")
             os.write(ready, _READY)

@@ -41,7 +41,6 @@ from vmnet.model.words import describe
 _LIBRARY = "libnftables.so.1"
 #: nftables/libnftables.h NFT_CTX_OUTPUT_JSON: both ways; text that is no JSON is nft's language.
 _JSON = 1 << 4
-#: What libnftables is asked to do here was there in Debian 12's 1.0.6; `typeof` came with 0.9.4.
 _CODES = {number: os.strerror(number) for number in errno.errorcode}
 
 
@@ -209,6 +208,6 @@ def _refusal(doing: str, said: str) -> VmnetError:
         return Unsupported(
             f"cannot {doing}: this libnftables is too old for the rules ({why})",
             code="nft-old",
-            remedy="vmnet wants nftables 1.0.2 or newer: `nft --version`; or --no-guard",
+            remedy="vmnet is tried with nftables 1.0.6: `nft --version`; or --no-guard",
         )
     return VmnetError(f"cannot {doing}: {why}", code="nft", remedy="`nft list ruleset` may tell")

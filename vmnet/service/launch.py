@@ -28,7 +28,7 @@ from vmnet.model.tag import Life
 from vmnet.plan.attach import plan_run
 from vmnet.service.base import changing, moment, placed, planned, policed, vm_lock
 from vmnet.service.nics import Attached, mtu_after, verify
-from vmnet.service.outside import clear, clear_after
+from vmnet.service.outside import clear_after, cleared_on_failure
 from vmnet.service.resolve import open_vhost, resolve
 
 
@@ -101,16 +101,18 @@ def prepare_run(
     wishes = [check_wish(wish) for wish in wishes]
     _check_one_vm(wishes)
     launch = Launch()
-    lock = vm_lock(wishes[0].vm)
-    with changing(lock, wait=wait, dry_run=dry_run) as netlink, Apply(netlink) as work:
+    vm = wishes[0].vm
+    with (
+        changing(vm_lock(vm), wait=wait, dry_run=dry_run) as netlink,
+        cleared_on_failure(netlink, vm, dry_run=dry_run),
+        Apply(netlink) as work,
+    ):
         try:
             for wish in wishes:
                 _prepare_one(launch, work, netlink, wish, config, dry_run=dry_run, wait=wait)
         except BaseException:
             launch.close()
             work.undo()
-            with suppress(VmnetError):  # the failure that led here is the one to be told
-                clear(netlink, wishes[0].vm, wait=wait)
             raise
         launch.done = [move for move in work.leave() if _outlives(move)]
     return launch

@@ -81,11 +81,11 @@ def _left(plan: Plan, known: set[int]) -> list[Fate]:
     fates = []
     for move in plan.moves:
         what = "filter"
-        if isinstance(move.do, RemoveFilter):
-            continue
-        if isinstance(move.do, ForgetLink) and move.do.index in known:
-            continue
         match move.do:
+            case RemoveFilter():  # which is empty: no leftover
+                continue
+            case ForgetLink(index) if index in known:
+                continue
             case DeleteLink(link):
                 what = link.name
             case SetStrict(bridge):
