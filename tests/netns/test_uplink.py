@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.kill.strace import INSTALLED
-from tests.netns.commands import until
+from tests.netns.commands import start, until
 from tests.netns.places import other_network
 from tests.support.lab import REPO, Lab, checked, run
 from vmnet.kernel.guardian import Guardian
@@ -55,6 +55,8 @@ def gateway(lab: Lab) -> Iterator[int]:
         lab.sh(_HOME + f"ip link set gw netns {process.pid}")
         checked(["nsenter", "-t", str(process.pid), "-n", "sh", "-ec", _PEER])
         lab.sh(_ROUTES)
+        # Its own address comes some time after its carrier, and is tried for a second.
+        until(lambda: "fe80" in run(["ip", "-6", "address", "show", "dev", "eth1"]).out)
         until(lambda: "tentative" not in run(["ip", "-6", "address"]).out)
         lab.vmnet("bridge", "create", "br0")
         yield process.pid
@@ -95,10 +97,11 @@ def _is_port(lab: Lab) -> bool:
 def test_pings_live_and_remove_gives_all_back(lab: Lab) -> None:
     before = _network(lab)
     with _pings() as report:
-        lab.vmnet("bridge", "add-uplink", "br0", "eth1")
-        assert _is_port(lab)
-        lab.vmnet("bridge", "confirm", "br0")
-        lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
+        for _ in range(5):
+            lab.vmnet("bridge", "add-uplink", "br0", "eth1")
+            assert _is_port(lab)
+            lab.vmnet("bridge", "confirm", "br0")
+            lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
     assert report["sent"] > 10
     assert report["lost"] == []
     assert _network(lab) == before
@@ -188,6 +191,22 @@ def test_killed_at_any_message_all_is_put_back(lab: Lab, k: int, tmp_path: Path)
     done = run(["strace", *inject, *add])
     assert done.status in (0, -signal.SIGKILL, 128 + signal.SIGKILL), done
     until(lambda: not _guardians() and _network(lab) == before)
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize("_again", range(5))
+def test_of_two_bridges_that_want_a_nic_at_once_one_has_it_whole(lab: Lab, _again: int) -> None:
+    lab.vmnet("bridge", "create", "br1")
+    before = _network(lab)
+    add = [start("bridge", "add-uplink", name, "eth1", "--no-timer") for name in ("br0", "br1")]
+    done = dict(zip(("br0", "br1"), [each.wait() for each in add], strict=True))
+    assert sorted(each.status for each in done.values()) == [0, 5], done
+    (winner,) = (name for name, each in done.items() if each.status == 0)
+    assert lab.link("eth1")["master"] == winner
+    assert {route["dev"] for family in ("-4", "-6") for route in _network(lab)[family]} == {winner}
+    lab.vmnet("bridge", "remove-uplink", winner, "eth1")
+    assert _network(lab) == before
+    lab.vmnet("bridge", "delete", "br1")
 
 
 @pytest.mark.usefixtures("gateway")

@@ -347,8 +347,11 @@ def plan_left(view: UplinkView, moved: End, *, back: bool = False) -> Plan:
     if new is None:
         return Plan()
     ref = _ref(new.link)
+    moves: list[Move] = []
+    if old is not None and not back and old.link.master != new.link.index:
+        moves.append(Move(SetMaster(_ref(old.link), ref)))
     wanted = [relabelled(a, moved.link.name, new.link.name) for a in moved.addresses]
-    moves = [Move(AddAddress(ref, a)) for a in wanted if a not in new.addresses]
+    moves += [Move(AddAddress(ref, a)) for a in wanted if a not in new.addresses]
     moves += [Move(AddRoute(ref, r)) for r in moved.routes if r not in new.routes]
     if old is not None:
         gone = {what.key for what in moved.all}

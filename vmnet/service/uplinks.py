@@ -8,7 +8,8 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from vmnet.errors import Conflict, InvalidInput, NotFound, VmnetError
@@ -32,7 +33,7 @@ from vmnet.plan.uplink import (
     plan_uplink_remove,
 )
 from vmnet.plan.uplinkrefusals import check_bridge
-from vmnet.service.base import carry_out, changing, complain, opened
+from vmnet.service.base import carry_out, changing, complain, locked_for, opened
 
 #: How long there may be to confirm, in seconds.
 CONFIRM_SECONDS, _CONFIRM_MAX = 60, 86400
@@ -71,7 +72,7 @@ def add_uplink(
             code="bad-confirm-within",
             remedy=f"leave it out for {CONFIRM_SECONDS} s",
         )
-    with changing(_lock(bridge), wait=wait, dry_run=dry_run) as netlink:
+    with _both(bridge, nic, wait=wait, dry_run=dry_run) as netlink:
         view = uplink_view(netlink, bridge, nic)
         timer = Timer(host.new_generation(), int(host.boottime()), confirm_within)
         plan = _planned(view, bridge, nic, timer)
@@ -87,6 +88,20 @@ def _check_names(bridge: str, nic: str) -> None:
 
 def _lock(bridge: str) -> str:
     return f"bridge:{bridge}"
+
+
+def _nic_lock(nic: str) -> str:
+    return f"uplink:{nic}"
+
+
+@contextmanager
+def _both(bridge: str, nic: str, *, wait: float, dry_run: bool) -> Iterator[Netlink]:
+    """Hold the bridge's lock, then the NIC's: two calls may want it in different bridges."""
+    with (
+        changing(_lock(bridge), wait=wait, dry_run=dry_run) as netlink,
+        locked_for(_nic_lock(nic), wait=wait, dry_run=dry_run),
+    ):
+        yield netlink
 
 
 def _planned(view: UplinkView, bridge: str, nic: str, timer: Timer) -> Plan:
@@ -148,7 +163,8 @@ def _put_back(bridge: int, nic: int, generation: str, before: End | None) -> boo
             return True
         tag = parse_uplink(below.alias)
         name = above.name if above is not None else tag.bridge if tag is not None else ""
-        _try_lock(stack, tag.bridge if tag is not None else name)
+        _try_lock(stack, _lock(tag.bridge if tag is not None else name))
+        _try_lock(stack, _nic_lock(below.name))
         view = ends_view(netlink, name, below.name)
         tag = None if view.nic is None else parse_uplink(view.nic.link.alias)
         if tag is None or not _waits(tag, generation):
@@ -160,10 +176,10 @@ def _put_back(bridge: int, nic: int, generation: str, before: End | None) -> boo
             return not errors and not work.insist(Plan(plan.moves[-1:]))
 
 
-def _try_lock(stack: ExitStack, bridge: str) -> None:
-    """Hold the bridge's lock if it can be had: without the network there may be nobody to help."""
+def _try_lock(stack: ExitStack, name: str) -> None:
+    """Hold a lock if it can be had: without the network there may be nobody to help."""
     try:
-        stack.enter_context(locked(_lock(bridge), wait=_GUARDIAN_WAIT))
+        stack.enter_context(locked(name, wait=_GUARDIAN_WAIT))
     except VmnetError:
         return
 
@@ -201,7 +217,7 @@ def remove_uplink(
         Conflict: vmnet did not make it an uplink of that bridge.
     """
     _check_names(bridge, nic)
-    with changing(_lock(bridge), wait=wait, dry_run=dry_run) as netlink:
+    with _both(bridge, nic, wait=wait, dry_run=dry_run) as netlink:
         view = ends_view(netlink, bridge, nic)
         plan = plan_uplink_remove(view, bridge, nic)
         if not dry_run:
