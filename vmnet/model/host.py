@@ -195,6 +195,7 @@ class BridgeView:
         addresses: its addresses with prefix length.
         routes: destinations of routes through it that the kernel did not make by itself.
         uppers: names of links that sit on it (VLANs, macvlans).
+        uplinks: names of those ports whose addresses and routes it has got.
     """
 
     link: Link | None
@@ -203,6 +204,7 @@ class BridgeView:
     addresses: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     uppers: tuple[str, ...] = ()
+    uplinks: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

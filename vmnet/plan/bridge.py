@@ -136,8 +136,8 @@ def plan_bridge_delete(name: str, view: BridgeView, *, force: bool) -> Plan:
 
     Raises:
         NotFound: there is no such link.
-        Conflict: vmnet did not make it, or it has ports, addresses, routes or links on it;
-            `force` takes the second kind along, never the first.
+        Conflict: vmnet did not make it, or it has the addresses of a NIC of the host's, or ports,
+            addresses, routes or links on it; `force` takes only these last ones along.
     """
     link = view.link
     if link is None:
@@ -151,6 +151,13 @@ def plan_bridge_delete(name: str, view: BridgeView, *, force: bool) -> Plan:
             f"{name!r} was not made by vmnet: will not delete it",
             code="bridge-foreign",
             remedy=f"if it is really not needed: `ip link delete dev {name}`",
+        )
+    if view.uplinks:
+        # They are nowhere else: with the bridge the host itself would lose its network for good.
+        raise Conflict(
+            f"bridge {name!r} has the addresses and routes of {', '.join(view.uplinks)}",
+            code="bridge-has-uplink",
+            remedy=f"`vmnet bridge remove-uplink {name} {view.uplinks[0]}` gives them back",
         )
     notes: tuple[str, ...] = ()
     if not view.empty:

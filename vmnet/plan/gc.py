@@ -27,7 +27,8 @@ class Fate:
         link: its name.
         vm: its VM's name.
         nic: its NIC's number.
-        action: `remove`; `release` what vmnet did not make: it stays, untagged; `mark` or `leave`.
+        action: `remove`; `release` what vmnet did not make: it stays, untagged; `put-back` an
+            uplink that nobody confirmed; `mark` or `leave`.
         why: one line.
         plan: the steps; empty to leave it.
     """

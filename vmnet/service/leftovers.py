@@ -26,6 +26,7 @@ from vmnet.plan.bridge import is_leftover, plan_bridge_delete
 from vmnet.plan.gc import Fate, judge
 from vmnet.service.base import carry_out, locked_for, of_refusal, opened, tagged
 from vmnet.service.outside import clear
+from vmnet.service.uplinks import overdue, put_back_overdue
 
 
 def collect(
@@ -54,6 +55,9 @@ def collect(
         for name in [b.name for b in netlink.bridges() if not (b.alias or b.up)]:
             with _going_on(errors):
                 fates += _collect_bridge(netlink, name, dry_run=dry_run)
+        for name, nic in overdue(netlink):
+            with _going_on(errors):
+                fates += _put_back(name, nic, dry_run=dry_run)
         gone = frozenset(fate.link for fate in fates if fate.action == "remove")
         with _going_on(errors):
             plan = clear(netlink, gone=gone, dry_run=dry_run, wait=0)
@@ -119,6 +123,12 @@ def _collect_one(
             return fate
     except Busy as error:
         return Fate(link.name, tag.vm_name, tag.nic, "leave", error.message, Plan())
+
+
+def _put_back(bridge: str, nic: str, *, dry_run: bool) -> list[Fate]:
+    plan = put_back_overdue(bridge, nic, dry_run=dry_run)
+    why = f"nobody confirmed it as an uplink of {bridge} in time"
+    return [Fate(nic, "", 0, "put-back", why, plan)] if plan.moves else []
 
 
 def _collect_bridge(netlink: Netlink, name: str, *, dry_run: bool) -> list[Fate]:

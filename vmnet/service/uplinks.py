@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import TypeGuard
 
 from vmnet.errors import Conflict, InvalidInput, NotFound, VmnetError
 from vmnet.formats.managers import paste
@@ -20,6 +21,7 @@ from vmnet.kernel.guardian import Guardian
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS, locked
 from vmnet.kernel.uplinks import ends_view, uplink_view
+from vmnet.model.host import Link
 from vmnet.model.names import check_link_name
 from vmnet.model.step import Plan
 from vmnet.model.uplink import End, UplinkTag, UplinkView, parse_uplink
@@ -40,6 +42,7 @@ CONFIRM_SECONDS, _CONFIRM_MAX = 60, 86400
 #: How long the guardian waits for another vmnet, in seconds: one that hangs must not keep the
 #: host from its network.
 _GUARDIAN_WAIT = 5.0
+_TAG = b"vmnet/1 uplink "
 
 
 def add_uplink(
@@ -219,6 +222,38 @@ def remove_uplink(
     _check_names(bridge, nic)
     with _both(bridge, nic, wait=wait, dry_run=dry_run) as netlink:
         view = ends_view(netlink, bridge, nic)
+        plan = plan_uplink_remove(view, bridge, nic)
+        if not dry_run:
+            carry_out(netlink, plan, partial(_verify_removed, netlink, view, bridge, nic))
+    return plan
+
+
+def overdue(netlink: Netlink) -> list[tuple[str, str]]:
+    """Return bridge and NIC of each uplink whose deadline has passed: its guardian was killed."""
+    found = ((link, parse_uplink(link.alias)) for link in netlink.links(_TAG))
+    return [(_bridge_of(netlink, link, tag), link.name) for link, tag in found if _is_late(tag)]
+
+
+def _is_late(tag: UplinkTag | None) -> TypeGuard[UplinkTag]:
+    return tag is not None and tag.until is not None and tag.until < int(host.boottime())
+
+
+def _bridge_of(netlink: Netlink, nic: Link, tag: UplinkTag) -> str:
+    """Return the name that the bridge of an uplink has now."""
+    master = netlink.link_by_index(nic.master) if nic.master else None
+    return tag.bridge if master is None else master.name
+
+
+def put_back_overdue(bridge: str, nic: str, *, dry_run: bool) -> Plan:
+    """Put back an uplink that nobody confirmed; an empty plan if somebody did meanwhile.
+
+    Raises:
+        Busy: somebody works on it.
+    """
+    with _both(bridge, nic, wait=0, dry_run=dry_run) as netlink:
+        view = ends_view(netlink, bridge, nic)
+        if view.nic is None or not _is_late(parse_uplink(view.nic.link.alias)):
+            return Plan()
         plan = plan_uplink_remove(view, bridge, nic)
         if not dry_run:
             carry_out(netlink, plan, partial(_verify_removed, netlink, view, bridge, nic))
