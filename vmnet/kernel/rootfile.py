@@ -24,6 +24,8 @@ from vmnet.model.words import describe_file
 
 _SIZE_MAX = 64 << 10
 _DIR_MODE, _FILE_MODE = 0o755, 0o644
+#: What open(2) answers for a symbolic link, a socket, a node without a driver.
+_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.ENODEV)
 
 
 @dataclass(frozen=True)
@@ -116,9 +118,9 @@ def content(path: str, mode: int = _FILE_MODE, top: str = "/") -> Content:
     except (FileNotFoundError, NotADirectoryError):
         return Content(there=False)
     except OSError as error:
-        if error.errno in (errno.EACCES, errno.EPERM):
-            raise _refused(f"read {path}", error) from error
-        return Content(there=True)  # a link, a socket
+        if error.errno in _NO_FILE:
+            return Content(there=True)
+        raise _refused(f"read {path}", error) from error
     try:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > _SIZE_MAX:
@@ -161,11 +163,15 @@ def carry_out(step: FileStep) -> None:
 
 def _make_folder(folder: Path) -> bool:
     """Make a folder; say whether it was not there."""
+    # Not chmod(2) afterwards: killed before it, a strict umask's folder would stay, in which other
+    # users' daemons see no files.
+    umask = os.umask(~_DIR_MODE & 0o777)
     try:
         folder.mkdir()
     except FileExistsError:
         return False
-    folder.chmod(_DIR_MODE)  # whatever the umask
+    finally:
+        os.umask(umask)
     return True
 
 

@@ -8,11 +8,11 @@ Privilege: root; for a tree that is to become a host, its owner.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from vmnet.errors import VerificationError
+from vmnet.errors import InvalidInput, NotFound, VerificationError
 from vmnet.formats.hostfile import check_group, parse, render
 from vmnet.kernel import hostfile, signals
 from vmnet.kernel.files import template
@@ -20,7 +20,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.model.filestep import RemoveFile
 from vmnet.model.found import Daemon, Finding
-from vmnet.model.hostfile import GROUP, GROUP_FILE, HOST_FILES
+from vmnet.model.hostfile import GROUP, GROUP_FILE, HOST_FILES, Spot
 from vmnet.model.step import Plan
 from vmnet.model.words import describe
 from vmnet.plan import hostfile as plans
@@ -110,7 +110,7 @@ def install(
         return plans.plan_install(_judged(top, group), force=force)
 
     with _changing(top, wait=wait, dry_run=dry_run) as netlink:
-        chosen = group or _group_there(top) or GROUP
+        chosen = group or _group_of(hostfile.look([GROUP_FILE], top)) or GROUP
         notes = tuple(plans.about_group(chosen, hostfile.group_number(chosen, top)))
         made = plan()
         if not dry_run:
@@ -147,9 +147,10 @@ def uninstall(
     with _changing(top, wait=wait, dry_run=dry_run) as netlink:
         found = _judged(top, None)
         made = plans.plan_uninstall(found, force=force)
+        gone: set[str] = set()
         if not dry_run:
             carry_out(netlink, made, lambda: _verify(plan))
-        gone = {move.do.path for move in made.moves if isinstance(move.do, RemoveFile)}
+            gone = {move.do.path for move in made.moves if isinstance(move.do, RemoveFile)}
         since = {
             each.spot.file.program.name: time.time() for each in found if each.spot.path in gone
         }
@@ -158,18 +159,22 @@ def uninstall(
 
 def _judged(top: str, group: str | None) -> tuple[Judged, ...]:
     """Return what is at the files' places, beside what belongs there."""
-    chosen = group or _group_there(top) or GROUP
+    spots = hostfile.look(HOST_FILES, top)
+    chosen = group or _group_of(spots) or GROUP
     return tuple(
         plans.judge(spot, parse(spot.text), render(template(spot.file.template), chosen))
-        for spot in hostfile.look(HOST_FILES, top)
+        for spot in spots
     )
 
 
-def _group_there(top: str) -> str:
+def _group_of(spots: Iterable[Spot]) -> str:
     """Return the group that vmnet's file there gives /dev/vhost-net; empty if there is none."""
-    (spot,) = hostfile.look([GROUP_FILE], top)
-    written = parse(spot.text)
-    return written.group if written is not None else ""
+    (text,) = (spot.text for spot in spots if spot.file is GROUP_FILE)
+    written = parse(text)
+    try:
+        return check_group(written.group) if written is not None else ""
+    except InvalidInput:  # somebody put something else there
+        return ""
 
 
 def _status(top: str, found: tuple[Judged, ...], since: Mapping[str, float]) -> HostStatus:
@@ -181,7 +186,18 @@ def _status(top: str, found: tuple[Judged, ...], since: Mapping[str, float]) -> 
         there = {e.spot.file.program.name: e.spot.since for e in found if e.spot.there}
         findings += plans.about_daemons(daemons, programs, {**there, **since})
         findings += plans.about_vhost(found, hostfile.vhost_node())
+        findings += _about_group(found)
     return HostStatus(top, found, tuple(daemons), tuple(findings))
+
+
+def _about_group(found: Iterable[Judged]) -> Iterator[Finding]:
+    """Return whether the group that a file names is there no more: udev passes it over then."""
+    for each in found:
+        try:
+            if each.group:
+                hostfile.group_number(each.group)
+        except NotFound as error:
+            yield Finding(error.code, error.message, error.remedy)
 
 
 @contextmanager
