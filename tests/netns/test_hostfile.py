@@ -1,15 +1,22 @@
-"""`vmnet host`: files for the host's own programs, written into trees that are to become hosts."""
+"""`vmnet host`: files for the host's own programs, here and in trees that are to become hosts.
+
+What those programs make of them: test_hostfile_judges.py. Killed on the way: tests/kill.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
+import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.support.lab import VENV_BIN, Done, Lab, checked, run
+from tests.netns.judges import fresh_etc, put_vhost_device
+from tests.netns.places import NOBODY, be_nobody, put_dev, put_tmpfs, vmnet_after
+from tests.support.lab import Lab, checked
 
 FILES = {
     "etc/systemd/network/05-vmnet.link",
@@ -108,66 +115,180 @@ def test_a_tree_that_is_not_there_is_said(lab: Lab, tmp_path: Path) -> None:
     lab.vmnet("host", "status", "--root", str(tmp_path / "none"), status=4)
 
 
-@pytest.mark.parametrize("call", ["openat", "rename", "fsync", "mkdir", "unlink"])
-def test_a_kill_leaves_each_file_whole_or_absent(lab: Lab, tree: Path, call: str) -> None:
-    """And the next install goes on where that one stopped."""
-    killed = 0
-    for k in range(1, 8):
-        inject = f"inject={call}:signal=KILL:when={k}"
-        words = ["strace", "-f", "-o", os.devnull, *_only_new(tree, call), "-e", f"trace={call}"]
-        argv = [str(VENV_BIN / "vmnet"), "host", "install", "--root", str(tree)]
-        done = run([*words, "-e", inject, *argv])
-        assert done.status in (0, -signal.SIGKILL, 128 + signal.SIGKILL)
-        killed += done.status != 0
-        assert states(lab, tree) <= {"absent", "installed"}
-    assert killed > 1
-    lab.vmnet("host", "install", "--root", str(tree))
-    assert (files(tree), states(lab, tree)) == (FILES, {"installed"})
-    lab.vmnet("host", "uninstall", "--root", str(tree))
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_a_folder_of_a_tree_that_others_can_change_is_refused(
+    lab: Lab, tree: Path, mode: int
+) -> None:
+    (tree / "etc").chmod(mode)
+    for verb in ("install", "status", "uninstall"):
+        done = lab.vmnet("host", verb, "--root", str(tree), status=5)
+        assert f"{tree}/etc may be written by others (mode {mode:04o})" in done.err
     assert files(tree) == set()
 
 
-def _only_new(tree: Path, call: str) -> list[str]:
-    """Return strace's options for the files that are written alone; a start opens hundreds."""
-    if call != "openat":
-        return []
-    new = [(tree / name).with_name(f".{Path(name).name}.new") for name in sorted(FILES)]
-    return [word for path in new for word in ("-P", str(path))]
+def test_an_ordinary_user_makes_a_tree_of_his_own(lab: Lab, tree: Path) -> None:
+    """Who builds a package has no lock and no root; what he writes root will own."""
+    for path in (tree, tree / "etc"):
+        os.chown(path, NOBODY, NOBODY)
+    for folder in tree.parents:
+        if folder.stat().st_mode & 0o700 == 0o700 and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    vmnet_after(be_nobody, "host", "install", "--root", str(tree))
+    assert {(tree / name).stat().st_uid for name in FILES} == {NOBODY}
+    again = vmnet_after(be_nobody, "host", "install", "--root", str(tree), "--json").json
+    assert again["steps"] == []
+    vmnet_after(be_nobody, "host", "uninstall", "--root", str(tree))
+    assert files(tree) == set()
 
 
-def test_systemd_reads_the_link_and_network_files_as_they_are_meant(lab: Lab, tree: Path) -> None:
-    """Udevd's own parser chooses vmnet's file for a port, and its default for another link."""
+def test_a_strict_umask_hides_nothing_from_the_programs(lab: Lab, tree: Path) -> None:
+    def tight() -> None:
+        os.umask(0o077)
+
+    vmnet_after(tight, "host", "install", "--root", str(tree))
+    for path in (tree / "etc").rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
+
+
+def test_the_groups_of_a_tree_are_its_own(lab: Lab, tree: Path) -> None:
+    (tree / "etc/group").write_text("root:x:0:\nqemu:x:107:\npeople:x:1000:\n")
+    words = ("host", "install", "--root", str(tree), "--group")
+    assert "there is no group 'kvm'" in lab.vmnet(*words, "kvm", status=4).err
+    assert files(tree) == {"etc/group"}
+    lab.vmnet(*words, "qemu")
+    assert "group people is no system group (1000)" in lab.vmnet(*words, "people").err
+
+
+def test_a_group_that_somebody_wrote_into_the_file_is_not_taken_for_one(
+    lab: Lab, tree: Path
+) -> None:
     lab.vmnet("host", "install", "--root", str(tree))
-    folder = Path("/run/systemd/network")
-    lab.sh("mount -t sysfs none /sys; mount -t tmpfs none /run")
-    lab.sh("mkdir -p /run/udev /run/systemd/network")
-    text = (tree / "etc/systemd/network/05-vmnet.link").read_text()
-    (folder / "05-vmnet.link").write_text(text)
-    lab.sh("ip link add vmnabcdefghi-0 type ifb; ip link add other0 type ifb")
-    assert "05-vmnet.link" in _link_file("vmnabcdefghi-0")
-    assert "05-vmnet.link" not in _link_file("other0")
-    (folder / "05-vmnet.link").write_text(text.replace("MACAddressPolicy", "MACAddresPolicy"))
-    assert "MACAddresPolicy" in _builtin("vmnabcdefghi-0").err
+    rules = tree / "etc/udev/rules.d/60-vmnet.rules"
+    rules.write_text(rules.read_text().replace('"kvm"', '"$env{X}"'))
+    lab.vmnet("host", "install", "--root", str(tree), "--force")
+    assert 'GROUP="kvm"' in rules.read_text()
 
 
-def _builtin(link: str) -> Done:
-    argv = ["udevadm", "test-builtin", "net_setup_link", f"/sys/class/net/{link}"]
-    return run(argv, env={"SYSTEMD_LOG_LEVEL": "debug", "PATH": os.environ["PATH"] + ":/sbin"})
+PUT: dict[str, Callable[[Path], Any]] = {
+    "empty": lambda path: path.touch(),
+    "link": lambda path: path.symlink_to("/dev/null"),
+    "dangling": lambda path: path.symlink_to("nowhere"),
+    "folder": lambda path: path.mkdir(),
+    "fifo": os.mkfifo,
+    "socket": lambda path: os.mknod(path, 0o644 | stat.S_IFSOCK),
+    "huge": lambda path: path.write_text("# vmnet-host 1 0: \n" + "#" * 70_000),
+    "not text": lambda path: path.write_bytes(b"\xff\xfe# vmnet-host 1"),
+}
 
 
-def _link_file(link: str) -> str:
-    lines = _builtin(link).out.splitlines()
-    return next((line for line in lines if line.startswith("ID_NET_LINK_FILE=")), "")
+@pytest.mark.parametrize("put", PUT.values(), ids=PUT)
+def test_what_is_foreign_in_any_way_stays(lab: Lab, tree: Path, put: Callable[[Path], Any]) -> None:
+    path = tree / "etc/NetworkManager/conf.d/95-vmnet.conf"
+    path.parent.mkdir(parents=True)
+    put(path)
+    before = path.lstat()
+    said = lab.vmnet("host", "install", "--root", str(tree), "--force", status=5).err
+    assert f"{path} is there and not vmnet's" in said
+    assert "stays" in lab.vmnet("host", "uninstall", "--root", str(tree)).err
+    assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert states(lab, tree) == {"absent", "foreign"}
 
 
-def test_networkmanager_reads_its_file(lab: Lab, tree: Path) -> None:
+def test_what_is_vmnets_and_improper_is_mended(lab: Lab, tree: Path) -> None:
     lab.vmnet("host", "install", "--root", str(tree))
-    folder = tree / "etc/NetworkManager/conf.d"
-    words = ["/usr/sbin/NetworkManager", "--print-config", "--config-dir", str(folder)]
-    empty = tree / "empty"
-    empty.touch()
-    words += ["--config", str(empty), "--system-config-dir", str(tree / "none")]
-    shown = run(words)
-    assert "interface-name:vmn?????????-*" in shown.out, shown
-    (folder / "96-broken.conf").write_text("[keyfile\n")
-    assert run(words).status != 0
+    path = tree / "etc/systemd/network/05-vmnet.link"
+    for mode, owner in ((0o666, 0), (0o644, NOBODY)):
+        path.chmod(mode)
+        os.chown(path, owner, owner)
+        assert states(lab, tree) == {"installed", "other"}
+        lab.vmnet("host", "install", "--root", str(tree))
+        assert states(lab, tree) == {"installed"}
+        assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (0, 0o644)
+
+
+# ---- on this host
+
+
+@pytest.fixture
+def etc(lab: Lab) -> Path:
+    """An /etc of the test's own."""
+    fresh_etc()
+    return Path("/etc")
+
+
+def codes(lab: Lab) -> set[str]:
+    """Return the codes of what `status` finds; its exit status has to fit them."""
+    done = lab.vmnet("host", "status", "--json", status=None)
+    assert done.json["well"] == (done.status == 0)
+    assert done.json["well"] == (not any(each["certain"] for each in done.json["findings"]))
+    return {each["code"] for each in done.json["findings"]}
+
+
+def test_on_this_host_install_status_uninstall(lab: Lab, etc: Path) -> None:
+    assert "absent" in codes(lab)
+    said = lab.vmnet("host", "install").err
+    assert all(f"write file '/{name}'" in said for name in FILES)
+    assert "absent" not in codes(lab)
+    assert lab.vmnet("host", "status", status=None).out.count(": installed (") == len(FILES)
+    assert "host: nothing to do" in lab.vmnet("host", "install").err
+    said = lab.vmnet("host", "uninstall").err
+    assert "problem" not in said
+    assert "host: nothing to do" in lab.vmnet("host", "uninstall").err
+    # udev is here and wants its folder; so does systemd.
+    assert Path("/etc/udev/rules.d").is_dir()
+    assert not any(Path("/", name).exists() for name in FILES)
+    assert list(Path("/run/vmnet").iterdir()) == []
+
+
+def test_the_group_has_to_be_here(lab: Lab, etc: Path) -> None:
+    said = lab.vmnet("host", "install", "--group", "nosuch", status=4).err
+    assert "`groupadd --system nosuch`" in said
+    lab.vmnet("host", "install")
+    (etc / "group").write_text("root:x:0:\n")
+    assert "no-group" in codes(lab)
+
+
+def test_an_ordinary_user_may_look_and_not_write(lab: Lab, etc: Path) -> None:
+    assert vmnet_after(be_nobody, "host", "install", status=7).err
+    assert "absent" in vmnet_after(be_nobody, "host", "status", status=1).out
+    assert vmnet_after(be_nobody, "host", "install", "--dry-run").out.startswith("install -m 0644")
+
+
+def test_a_folder_that_others_can_change_is_refused(lab: Lab, etc: Path) -> None:
+    (etc / "udev").chmod(0o777)
+    for verb in ("install", "status", "uninstall"):
+        assert "/etc/udev may be written by others" in lab.vmnet("host", verb, status=5).err
+    assert list((etc / "systemd/network").iterdir()) == []
+
+
+def test_a_file_system_that_cannot_be_written_is_said(lab: Lab, etc: Path) -> None:
+    lab.sh("mount -o remount,ro /etc")
+    said = lab.vmnet("host", "install", status=8).err
+    assert "Read-only file system" in said
+    assert "--dry-run" in said
+
+
+def test_a_full_disk_leaves_nothing(lab: Lab, etc: Path) -> None:
+    put_tmpfs("/etc/modules-load.d", "mode=755,size=4k")
+    Path("/etc/modules-load.d/filler").write_bytes(bytes(4096))
+    before = set(etc.rglob("*"))
+    assert "No space left" in lab.vmnet("host", "install", status=10).err
+    assert set(etc.rglob("*")) == before
+
+
+def test_two_at_once_agree(lab: Lab, etc: Path) -> None:
+    pids = [lab.start("host", "install", "--group", name) for name in ("kvm", "disk", "root")]
+    assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0]
+    assert lab.vmnet("host", "status", status=None).out.count(": installed (") == len(FILES)
+    assert not [path for path in etc.rglob("*") if path.name.endswith(".new")]
+
+
+def test_a_node_of_another_group_is_found_until_its_group_may(lab: Lab, etc: Path) -> None:
+    put_dev()
+    node = put_vhost_device()
+    lab.vmnet("host", "install", "--group", "disk")
+    assert "node-group" in codes(lab)
+    (remedy,) = re.findall(r"`(chgrp .*?)`", lab.vmnet("host", "status", status=1).out)
+    lab.sh(remedy)
+    assert (node.stat().st_gid, stat.S_IMODE(node.stat().st_mode)) == (6, 0o660)
+    assert "node-group" not in codes(lab)
