@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from vmnet.entry.options import WAIT, DryRun, Force, Json, Wait, state
+from vmnet.entry.options import WAIT, DryRun, Json, Wait, state
 
 host_app = typer.Typer(no_args_is_help=True, help="Keep the host's own programs off vmnet's ports.")
 
@@ -22,6 +22,7 @@ Group = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Who may open /dev/vhost-net; left out, as it is, or kvm."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Also what was changed since vmnet wrote it.")]
 
 
 @host_app.command("install")
@@ -36,19 +37,21 @@ def host_install(
     """Write the files to /etc, each with what it is for.
 
     They keep udev, systemd-networkd and NetworkManager off vmnet's ports, load vhost_net at boot
-    and give /dev/vhost-net its group. Files that are not vmnet's, or were changed since, stay.
+    and give /dev/vhost-net its group. --dry-run shows them whole. All are written or none; one that
+    is not vmnet's is never replaced. Says what they have not brought about yet.
 
     \b
     Examples:
       vmnet host install --dry-run
       vmnet host install --group kvm
+      vmnet host install --root /srv/image
     """
     from vmnet.entry import say_hostfile
     from vmnet.service import hostfile
 
     state["json"] = json
     done = hostfile.install(group, root=root, force=force, dry_run=dry_run, wait=wait)
-    say_hostfile.changed(done, dry_run=dry_run, as_json=json)
+    say_hostfile.changed(done, removed=False, dry_run=dry_run, as_json=json)
 
 
 @host_app.command("uninstall")
@@ -59,7 +62,7 @@ def host_uninstall(
     json: Json = False,
     wait: Wait = WAIT,
 ) -> None:
-    """Take vmnet's files away, and only those.
+    """Take vmnet's files away, and only those; of folders those that no program here wants.
 
     \b
     Examples:
@@ -70,7 +73,7 @@ def host_uninstall(
 
     state["json"] = json
     done = hostfile.uninstall(root=root, force=force, dry_run=dry_run, wait=wait)
-    say_hostfile.changed(done, dry_run=dry_run, as_json=json)
+    say_hostfile.changed(done, removed=True, dry_run=dry_run, as_json=json)
 
 
 @host_app.command("status")

@@ -8,7 +8,7 @@ Privilege: none.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report, say
@@ -16,11 +16,12 @@ from vmnet.model.hostfile import State
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
+    from vmnet.model.found import Finding
     from vmnet.plan.hostfile import Judged
     from vmnet.service.hostfile import HostChange, HostStatus
 
 
-def changed(done: HostChange, *, dry_run: bool, as_json: bool) -> None:
+def changed(done: HostChange, *, removed: bool, dry_run: bool, as_json: bool) -> None:
     """Answer `host install` and `host uninstall`."""
     if as_json:
         data = {"dry_run": dry_run, **say.plan_data(done.plan), "host": _data(done.status)}
@@ -33,8 +34,10 @@ def changed(done: HostChange, *, dry_run: bool, as_json: bool) -> None:
     for move in done.plan.moves:
         report.note(report.safe(describe(move.do)))
     if not done.plan.moves:
-        report.note("nothing to do")
-    _findings(done.status, report.note)
+        report.note("host: nothing to do")
+    # That nothing is there any more was wished; who still goes by it was not.
+    findings = [each for each in done.status.findings if not removed or each.code == "reload"]
+    _findings(findings, report.note)
 
 
 def status(found: HostStatus, *, as_json: bool) -> None:
@@ -44,7 +47,7 @@ def status(found: HostStatus, *, as_json: bool) -> None:
         return
     for each in found.files:
         report.answer(f"{report.safe(each.spot.path)}: {_word(each)} ({_does(each)})")
-    _findings(found, report.answer)
+    _findings(found.findings, report.answer)
 
 
 def _word(each: Judged) -> str:
@@ -58,8 +61,8 @@ def _does(each: Judged) -> str:
     return f"{each.spot.file.does}{here}"
 
 
-def _findings(found: HostStatus, say_it: Callable[[str], None]) -> None:
-    for finding in found.findings:
+def _findings(found: Iterable[Finding], say_it: Callable[[str], None]) -> None:
+    for finding in found:
         say_it(f"{'problem' if finding.certain else 'possible'}: {report.safe(finding.what)}")
         say_it(f"  try: {report.safe(finding.remedy)}")
 

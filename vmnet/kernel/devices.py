@@ -191,7 +191,7 @@ def _absent(number: int) -> Finding:
             return Finding(
                 Reason.NOT_LOADED,
                 f"{how}: the module {_MODULE} is not loaded",
-                f"`modprobe {_MODULE}`; at every boot: a line {_MODULE} in /etc/modules-load.d/",
+                f"`modprobe {_MODULE}`; at every boot: `vmnet host install`",
             )
         case "absent":
             return Finding(

@@ -150,7 +150,8 @@ def complain(left: Plan, what: str) -> None:
         raise VerificationError(
             f"{what} was set up, but the kernel still shows something else; left to do: {missing}",
             code="not-as-wished",
-            remedy="another program may change it (udev, NetworkManager): see `ip monitor link`",
+            remedy="another program may change it: see `ip monitor link`; `vmnet host install` "
+            "keeps udev, systemd-networkd and NetworkManager off",
         )
 
 
