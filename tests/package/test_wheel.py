@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.lab import REPO, Lab, checked, run
+from vmnet.model.hostfile import HOST_FILES
 
 pytestmark = pytest.mark.timeout(400)
 _HOLD = """
@@ -54,6 +55,7 @@ def test_the_wheel_has_the_hooks_the_templates_and_the_man_pages(wheel: Path) ->
         names = set(packed.namelist())
         modes = {i.filename: i.external_attr >> 16 for i in packed.infolist()}
     assert {"vmnet/py.typed", "vmnet/templates/vmnet.toml", "vmnet/hooks/libvirt-qemu"} <= names
+    assert {f"vmnet/templates/{file.template}" for file in HOST_FILES} <= names
     for hook in ("vmnet/hooks/qemu-ifup", "vmnet/hooks/qemu-ifdown"):
         assert modes[hook] & 0o111, hook
     pages = {name for name in names if name.endswith(".1")}
@@ -85,6 +87,8 @@ def _use(installed: Path, lab: Lab) -> None:
         assert lab.link("tapx")["master"] == "br0"
         assert run([str(hooks / "qemu-ifdown"), "tapx"]).status == 0
         assert "master" not in lab.link("tapx")
+    checked([vmnet, "host", "install", "--root", "."])
+    assert all(Path(f".{file.path}").exists() for file in HOST_FILES)
     checked([vmnet, "detach", "vm1"])
     checked([vmnet, "bridge", "delete", "br0"])
     checked([vmnet, "gc"])
