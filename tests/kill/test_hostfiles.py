@@ -23,15 +23,15 @@ _PLACES = [file.path for file in HOST_FILES]
 _FOLDERS = sorted({str(up) for path in _PLACES for up in Path(path).parents} - {"/", "/etc"})
 #: By which calls files and folders change, and how often at least.
 _INSTALLING = {
-    "mkdir": 7,
-    "openat": 5,
-    "write": 5,
-    "fchmod": 5,
-    "fsync": 5,
-    "rename": 5,
+    "mkdir": 8,
+    "openat": 6,
+    "write": 6,
+    "fchmod": 6,
+    "fsync": 6,
+    "rename": 6,
 }
-_REPLACING = {call: count for call, count in _INSTALLING.items() if count == 5}
-_REMOVING = {"unlink": 5, "rmdir": 7}
+_REPLACING = {call: count for call, count in _INSTALLING.items() if count == 6}
+_REMOVING = {"unlink": 6, "rmdir": 8}
 _OLD = "# of an older version\n"
 
 

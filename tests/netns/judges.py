@@ -171,6 +171,19 @@ def _ask(verb: str, path: str, *words: str) -> str:
     return checked(["busctl", f"--address={_BUS}", verb, name, path, interface, *words]).out.strip()
 
 
+# ---- systemd
+
+
+def unit_verified(tree: Path, unit: str) -> Done:
+    """Let systemd read a unit of a tree that is to become a host, beside its own."""
+    folder = tree / "usr/lib/systemd"
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        checked(["cp", "-a", "/lib/systemd/system", str(folder)])
+    argv = ["systemd-analyze", f"--root={tree}", "--man=no", "verify", f"{tree}{unit}"]
+    return run(argv)
+
+
 # ---- modules
 
 

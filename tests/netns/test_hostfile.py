@@ -16,7 +16,7 @@ import pytest
 
 from tests.netns.judges import fresh_etc, put_vhost_device
 from tests.netns.places import NOBODY, be_nobody, put_dev, put_tmpfs, vmnet_after
-from tests.support.lab import Lab, checked
+from tests.support.lab import Lab, checked, run
 
 FILES = {
     "etc/systemd/network/05-vmnet.link",
@@ -24,6 +24,7 @@ FILES = {
     "etc/NetworkManager/conf.d/95-vmnet.conf",
     "etc/modules-load.d/vmnet.conf",
     "etc/udev/rules.d/60-vmnet.rules",
+    "etc/systemd/system/vmnet.service",
 }
 
 
@@ -204,6 +205,29 @@ def test_what_is_vmnets_and_improper_is_mended(lab: Lab, tree: Path) -> None:
         lab.vmnet("host", "install", "--root", str(tree))
         assert states(lab, tree) == {"installed"}
         assert (path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)) == (0, 0o644)
+
+
+def test_the_unit_is_not_enabled_and_who_enabled_it_is_told(lab: Lab, tree: Path) -> None:
+    systemctl = ["systemctl", f"--root={tree}"]
+    said = lab.vmnet("host", "install", "--root", str(tree)).err
+    assert f"try: systemctl --root={tree} enable vmnet" in said
+    assert run([*systemctl, "is-enabled", "vmnet"]).out == "disabled\n"
+    checked([*systemctl, "enable", "vmnet"])
+    assert "not-enabled" not in lab.vmnet("host", "status", "--root", str(tree)).out
+    said = lab.vmnet("host", "uninstall", "--root", str(tree)).err
+    (remedy,) = re.findall(r"try: (systemctl .* disable vmnet)", said)
+    run(["sh", "-c", remedy])
+    assert files(tree) == set()
+    assert not list(tree.rglob("vmnet.service"))
+    assert "disable" not in lab.vmnet("host", "uninstall", "--root", str(tree)).err
+
+
+def test_a_masked_unit_stays_masked(lab: Lab, tree: Path) -> None:
+    checked(["systemctl", f"--root={tree}", "mask", "vmnet"])
+    lab.vmnet("host", "install", "--root", str(tree), "--force", status=5)
+    unit = tree / "etc/systemd/system/vmnet.service"
+    assert str(unit.readlink()) == "/dev/null"
+    assert files(tree) == set()
 
 
 # ---- on this host

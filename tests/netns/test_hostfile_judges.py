@@ -24,6 +24,7 @@ from tests.netns.judges import (
     put_modules,
     put_vhost_device,
     see_sysfs,
+    unit_verified,
 )
 from tests.netns.places import put_dev
 from tests.support.lab import Lab
@@ -37,6 +38,7 @@ NETWORK = Path("/etc/systemd/network/05-vmnet.network")
 MANAGER = Path("/etc/NetworkManager/conf.d/95-vmnet.conf")
 MODULES = Path("/etc/modules-load.d/vmnet.conf")
 RULES = Path("/etc/udev/rules.d/60-vmnet.rules")
+UNIT = "/etc/systemd/system/vmnet.service"
 #: For networkd: what would be done with all links.
 _ALL = """\
 [Match]
@@ -268,3 +270,44 @@ def test_a_module_that_is_misspelt_is_not_found(lab: Lab) -> None:
     put_modules()
     break_it(MODULES, "\nvhost_net\n", "\nvhost_nett\n")
     assert "Failed to find module 'vhost_nett'" in load_modules().err
+
+
+# ---- systemd
+
+
+@pytest.fixture
+def tree(lab: Lab, tmp_path: Path) -> Path:
+    """A tree with the files, and something that the unit can run."""
+    command = tmp_path / "usr/bin/vmnet"
+    command.parent.mkdir(parents=True)
+    command.write_text("#!/bin/sh\n")
+    command.chmod(0o755)
+    lab.vmnet("host", "install", "--root", str(tmp_path))
+    return tmp_path
+
+
+def test_systemd_takes_the_unit(tree: Path) -> None:
+    done = unit_verified(tree, UNIT)
+    assert (done.status, done.out, done.err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("ExecStart", "ExceStart", "Unknown key"),
+        ("[Service]", "[Servcie]", "Unknown section"),
+        ("=oneshot", "=oneshoot", "Failed to parse service type"),
+        ("AfterExit=yes", "AfterExit=perhaps", "Failed to parse boolean"),
+        ("ExecStart=/usr", "ExecStart=usr", "nor an absolute path"),
+    ],
+)
+def test_systemd_shows_a_broken_unit(tree: Path, old: str, new: str, said: str) -> None:
+    break_it(Path(f"{tree}{UNIT}"), old, new)
+    assert said in unit_verified(tree, UNIT).err
+
+
+def test_systemd_and_status_miss_what_the_unit_runs(lab: Lab, tree: Path) -> None:
+    (tree / "usr/bin/vmnet").unlink()
+    assert "not executable" in unit_verified(tree, UNIT).err
+    data = lab.vmnet("host", "status", "--root", str(tree), "--json", status=None).json
+    assert "no-command" in {each["code"] for each in data["findings"]}

@@ -20,6 +20,9 @@ from vmnet.model.hostfile import (
     GROUP_FILE,
     HOST_FILES,
     MODULE_FILE,
+    UNIT_COMMAND,
+    UNIT_FILE,
+    AtBoot,
     Spot,
     State,
     VhostNode,
@@ -31,6 +34,7 @@ from vmnet.plan.hostfile import (
     about_daemons,
     about_files,
     about_group,
+    about_unit,
     about_vhost,
     judge,
     plan_install,
@@ -154,7 +158,7 @@ def test_what_is_replaced_comes_back_and_what_is_right_stays() -> None:
 
 @pytest.mark.parametrize("force", [False, True])
 def test_one_that_is_foreign_keeps_all_from_being_written(force: bool) -> None:  # noqa: FBT001
-    places = [*found(State.ABSENT)[:4], *found(State.FOREIGN)[4:]]
+    places = [*found(State.ABSENT)[:5], *found(State.FOREIGN)[5:]]
     with pytest.raises(Conflict) as refused:
         plan_install(places, force=force)
     assert refused.value.code == "foreign-file"
@@ -168,7 +172,7 @@ def test_what_was_changed_is_lost_only_when_asked_for_and_said() -> None:
             make(found(State.CHANGED), force=False)
         assert refused.value.code == "changed-file"
         plan = make(found(State.CHANGED), force=True)
-        assert (len(plan.moves), len(plan.notes)) == (5, 5)
+        assert (len(plan.moves), len(plan.notes)) == (6, 6)
         assert all("the change is lost" in note for note in plan.notes)
 
 
@@ -179,7 +183,7 @@ def test_folders_go_only_where_no_program_wants_them() -> None:
     folders = [move.do.path for move in gone.moves if isinstance(move.do, RemoveFolder)]
     assert folders == sorted(folders, reverse=True)
     assert set(folders) == {
-        *("/etc/systemd/network", "/etc/systemd", "/etc/modules-load.d"),
+        *("/etc/systemd/network", "/etc/systemd/system", "/etc/systemd", "/etc/modules-load.d"),
         *("/etc/NetworkManager/conf.d", "/etc/NetworkManager", "/etc/udev/rules.d", "/etc/udev"),
     }
 
@@ -228,3 +232,32 @@ def test_a_group_of_people_is_said() -> None:
     assert list(about_group("kvm", 108)) == list(about_group("kvm", None)) == []
     (said,) = about_group("joe", 1000)
     assert "joe" in said
+
+
+@pytest.mark.parametrize(
+    ("state", "boot", "codes"),
+    [
+        (State.INSTALLED, AtBoot(enabled=True, command_there=True), []),
+        (State.INSTALLED, AtBoot(enabled=False, command_there=True), ["not-enabled"]),
+        (State.INSTALLED, AtBoot(enabled=True, command_there=False), ["no-command"]),
+        (State.ABSENT, AtBoot(enabled=True, command_there=False), ["still-enabled"]),
+        (State.ABSENT, AtBoot(enabled=False, command_there=False), []),
+        (State.FOREIGN, AtBoot(enabled=False, command_there=False), []),
+    ],
+)
+def test_what_the_unit_still_wants(state: State, boot: AtBoot, codes: list[str]) -> None:
+    told = list(about_unit(found(state), boot))
+    assert [each.code for each in told] == codes
+    assert not any(each.certain for each in told)
+
+
+def test_a_tree_is_named_in_what_would_help() -> None:
+    places, boot = found(State.INSTALLED), AtBoot(enabled=False, command_there=True)
+    (told,) = about_unit(places, boot, "/srv/a b")
+    assert told.remedy == "systemctl --root='/srv/a b' enable vmnet"
+
+
+def test_the_unit_runs_what_is_looked_for() -> None:
+    lines = TEXTS[UNIT_FILE].splitlines()
+    assert f"ExecStart={UNIT_COMMAND} up" in lines
+    assert "WantedBy=multi-user.target" in lines

@@ -37,7 +37,8 @@ def host_install(
     """Write the files to /etc, each with what it is for.
 
     They keep udev, systemd-networkd and NetworkManager off vmnet's ports, load vhost_net at boot
-    and give /dev/vhost-net its group. --dry-run shows them whole. All are written or none; one that
+    and give /dev/vhost-net its group; vmnet.service is for `vmnet up` at boot, and starts nothing
+    until `systemctl enable vmnet`. --dry-run shows them whole. All are written or none; one that
     is not vmnet's is never replaced. Says what they have not brought about yet.
 
     \b

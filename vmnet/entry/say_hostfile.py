@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from vmnet.plan.hostfile import Judged
     from vmnet.service.hostfile import HostChange, HostStatus
 
+#: What is found after `host uninstall` of those who go by a file that is gone.
+_STILL = ("reload", "still-enabled")
+
 
 def changed(done: HostChange, *, removed: bool, dry_run: bool, as_json: bool) -> None:
     """Answer `host install` and `host uninstall`."""
@@ -36,7 +39,7 @@ def changed(done: HostChange, *, removed: bool, dry_run: bool, as_json: bool) ->
     if not done.plan.moves:
         report.note("host: nothing to do")
     # That nothing is there any more was wished; who still goes by it was not.
-    findings = [each for each in done.status.findings if not removed or each.code == "reload"]
+    findings = [each for each in done.status.findings if not removed or each.code in _STILL]
     _findings(findings, report.note)
 
 

@@ -1,6 +1,7 @@
 """The host's files that vmnet writes: what is at their places, and what obeys them.
 
-Job: look, on this host or in a tree that is to become one; find groups, and /dev/vhost-net.
+Job: look, on this host or in a tree that is to become one; find groups, /dev/vhost-net, and
+whether systemd is to start vmnet at boot.
 Leaves to others: what may be done (`vmnet.plan.hostfile`), writing (`vmnet.kernel.rootfile`).
 Privilege: none to look.
 """
@@ -18,7 +19,15 @@ from vmnet.kernel import devices, rootfile
 from vmnet.kernel.daemons import running
 from vmnet.kernel.ioctl import VHOST_NODE
 from vmnet.model.found import Daemon
-from vmnet.model.hostfile import HostFile, Program, Spot, VhostNode
+from vmnet.model.hostfile import (
+    UNIT_COMMAND,
+    UNIT_LINK,
+    AtBoot,
+    HostFile,
+    Program,
+    Spot,
+    VhostNode,
+)
 
 _GROUPS = "/etc/group"
 
@@ -125,6 +134,13 @@ def _no_group(name: str, where: str) -> NotFound:
         code="no-group",
         remedy=f"`groupadd --system {name}`, or name another one with --group",
     )
+
+
+def at_boot(top: str = "/") -> AtBoot:
+    """Return whether systemd is to start vmnet's unit, and could."""
+    # The link's target is the tree's own: from here it may lead to nothing.
+    enabled = Path(_below(top, UNIT_LINK)).is_symlink()
+    return AtBoot(enabled, command_there=os.path.lexists(_below(top, UNIT_COMMAND)))
 
 
 def vhost_node() -> VhostNode:

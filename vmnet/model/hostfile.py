@@ -1,4 +1,4 @@
-"""Files that keep a host's own programs off vmnet's ports, and bring vhost-net at boot.
+"""Files that keep a host's own programs off vmnet's ports, and bring things about at boot.
 
 Job: the nouns of `vmnet host install`, `uninstall` and `status`.
 Leaves to others: their text (`templates/host`, `vmnet.formats.hostfile`), reading the disk
@@ -56,6 +56,7 @@ _NETWORK_MANAGER = Program(
     reload="nmcli general reload conf",
 )
 _MODULES = Program("systemd-modules-load", _of_systemd("systemd-modules-load"))
+_SYSTEMD = Program("systemd", _of_systemd("systemd"))
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,17 @@ GROUP_FILE = HostFile(
     "gives /dev/vhost-net its group",
     _UDEV,
 )
+#: Written and not enabled: that is the admin's to say, with `systemctl enable`.
+UNIT_FILE = HostFile(
+    "unit",
+    "/etc/systemd/system/vmnet.service",
+    "vmnet.service",
+    "brings about at boot what the configuration wishes, once it is enabled",
+    _SYSTEMD,
+)
+#: What the unit runs, and the link by which it is enabled.
+UNIT_COMMAND = "/usr/bin/vmnet"
+UNIT_LINK = "/etc/systemd/system/multi-user.target.wants/vmnet.service"
 #: Of a link's files the first that fits counts, by name: 05 comes before what netplan and
 #: cloud-init write (10-). Of NetworkManager's the last, of udev's rules too: 60 comes after udev's
 #: own (50-).
@@ -118,6 +130,7 @@ HOST_FILES = (
     ),
     MODULE_FILE,
     GROUP_FILE,
+    UNIT_FILE,
 )
 
 
@@ -186,3 +199,16 @@ class VhostNode:
     why_not: str
     group: str | None = None
     mode: int = 0
+
+
+@dataclass(frozen=True)
+class AtBoot:
+    """What the unit's file does not show of it.
+
+    Attributes:
+        enabled: systemd is to start it at boot.
+        command_there: what it runs is.
+    """
+
+    enabled: bool
+    command_there: bool

@@ -7,6 +7,7 @@ Privilege: none.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from vmnet.model.hostfile import (
     GROUP_FILE,
     MODULE_FILE,
     PEOPLE_FROM,
+    UNIT_COMMAND,
+    UNIT_FILE,
+    AtBoot,
     Program,
     Spot,
     State,
@@ -250,6 +254,30 @@ def about_vhost(found: Iterable[Judged], node: VhostNode) -> Iterator[Finding]:
             "`udevadm trigger /sys/class/misc/vhost-net`; where no udev runs: "
             f"`chgrp {group} /dev/vhost-net && chmod {_NODE_MODE:04o} /dev/vhost-net`",
         )
+
+
+def about_unit(found: Iterable[Judged], boot: AtBoot, top: str = "/") -> Iterator[Finding]:
+    """Return what vmnet's unit still wants, which is for the admin to do.
+
+    Args:
+        found: what is there.
+        boot: how it stands with the unit.
+        top: where the host's tree begins.
+    """
+    unit = next(each for each in found if each.spot.file is UNIT_FILE)
+    systemctl = "systemctl" if top == "/" else f"systemctl --root={shlex.quote(top)}"
+    if unit.state is State.ABSENT and boot.enabled:
+        what = "vmnet.service is enabled, and its file is not in /etc"
+        yield Finding("still-enabled", what, f"{systemctl} disable vmnet", certain=False)
+    if unit.state is not State.INSTALLED:
+        return
+    if not boot.enabled:
+        what = "vmnet.service is not enabled: at boot nothing is brought about"
+        yield Finding("not-enabled", what, f"{systemctl} enable vmnet", certain=False)
+    if not boot.command_there:
+        what = f"there is no {UNIT_COMMAND}, which vmnet.service runs"
+        remedy = f'`ln -s "$(command -v vmnet)" {UNIT_COMMAND}`, there'
+        yield Finding("no-command", what, remedy, certain=False)
 
 
 def _opens(node: VhostNode, group: str) -> bool:

@@ -178,7 +178,8 @@ def _group_of(spots: Iterable[Spot]) -> str:
 
 
 def _status(top: str, found: tuple[Judged, ...], since: Mapping[str, float]) -> HostStatus:
-    findings = [*plans.about_files(found)]
+    boot = hostfile.at_boot(top)
+    findings = [*plans.about_files(found), *plans.about_unit(found, boot, top)]
     daemons: list[Daemon] = []
     if top == _HERE:  # a tree is no host yet: nothing runs there
         programs = {each.spot.file.program for each in found}
