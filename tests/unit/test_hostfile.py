@@ -252,9 +252,12 @@ def test_what_the_unit_still_wants(state: State, boot: AtBoot, codes: list[str])
 
 
 def test_a_tree_is_named_in_what_would_help() -> None:
-    places, boot = found(State.INSTALLED), AtBoot(enabled=False, command_there=True)
-    (told,) = about_unit(places, boot, "/srv/a b")
-    assert told.remedy == "systemctl --root='/srv/a b' enable vmnet"
+    places, boot = found(State.INSTALLED), AtBoot(enabled=False, command_there=False)
+    disabled, missing = about_unit(places, boot, "/srv/a b")
+    assert disabled.remedy == "systemctl --root='/srv/a b' enable vmnet"
+    # Nothing that would put a link into this host's own /usr/bin.
+    assert missing.remedy == "install vmnet in /srv/a b"
+    assert "/srv/a b/usr/bin/vmnet" in missing.what
 
 
 def test_the_unit_runs_what_is_looked_for() -> None:

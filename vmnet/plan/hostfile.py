@@ -275,8 +275,11 @@ def about_unit(found: Iterable[Judged], boot: AtBoot, top: str = "/") -> Iterato
         what = "vmnet.service is not enabled: at boot nothing is brought about"
         yield Finding("not-enabled", what, f"{systemctl} enable vmnet", certain=False)
     if not boot.command_there:
-        what = f"there is no {UNIT_COMMAND}, which vmnet.service runs"
-        remedy = f'`ln -s "$(command -v vmnet)" {UNIT_COMMAND}`, there'
+        command = UNIT_COMMAND if top == "/" else f"{top}{UNIT_COMMAND}"
+        what = f"there is no {command}, which vmnet.service runs"
+        # In a tree this host's vmnet is not what is missing.
+        link = f'`ln -s "$(command -v vmnet)" {command}`'
+        remedy = link if top == "/" else f"install vmnet in {top}"
         yield Finding("no-command", what, remedy, certain=False)
 
 
