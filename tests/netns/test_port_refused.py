@@ -109,3 +109,38 @@ def test_two_nics_may_have_one_address_and_each_its_own_mac(lab: Lab) -> None:
     with guest(lab, "--address", OWN4) as ends:
         assert passed(*ends, {"shared": v4(OWN4)}, GOOD) == {"shared"}
         assert passed(*ends, {"another's": ether("52:54:00:00:00:02", IP, DATA)}, GOOD) == set()
+
+
+_FOREIGN = {
+    "root": ("tc qdisc add dev {tap} root handle 7: htb", "--rate-in"),
+    "another bucket": (
+        "tc qdisc add dev {tap} root handle 7: tbf rate 1mbit burst 10k latency 50ms",
+        "--rate-in",
+    ),
+    "ingress": (
+        "tc qdisc add dev {tap} ingress; "
+        "tc filter add dev {tap} parent ffff: protocol ip u32 match u32 0 0 flowid :1",
+        "--rate-out",
+    ),
+    "clsact": (
+        "tc qdisc add dev {tap} clsact; "
+        "tc filter add dev {tap} ingress protocol ip u32 match u32 0 0 flowid :1",
+        "--rate-out",
+    ),
+    "clsact with nothing in it": ("tc qdisc add dev {tap} clsact", "--rate-out"),
+}
+
+
+@pytest.mark.parametrize("what", _FOREIGN)
+def test_a_qdisc_of_somebody_else_is_refused_in_words_and_stays(lab: Lab, what: str) -> None:
+    lines, option = _FOREIGN[what]
+    tap = lab.vmnet("attach", "vm1", "--bridge", "br0", "--json").json["tap"]
+    lab.sh(lines.format(tap=tap))
+    before = lab.sh(f"tc qdisc; tc filter show dev {tap} ingress").out
+    done = lab.vmnet("attach", "vm1", option, "10mbit", "--json", status=5)
+    assert json.loads(done.err)["error"]["code"] == "qdisc-foreign"
+    lab.vmnet("attach", "vm1")
+    assert lab.sh(f"tc qdisc; tc filter show dev {tap} ingress").out == before
+    assert set(lab.links()) == {"br0", tap}
+    lab.vmnet("detach", "vm1")
+    assert set(lab.links()) == {"br0"}

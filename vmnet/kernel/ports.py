@@ -155,8 +155,11 @@ def _asked(channel: Channel, index: int, parent: int) -> Any:
 
 def _outflow(channel: Channel, index: int) -> tuple[Outflow | None, bool]:
     """Return what holds a guest's own frames back, and whether somebody else's filter is there."""
-    if _asked(channel, index, TC_H_INGRESS) is None:
+    qdisc = _asked(channel, index, TC_H_INGRESS)
+    if qdisc is None:
         return None, False
+    if qdisc.get_attr("TCA_KIND") != "ingress":  # clsact, in the same place: never vmnet's
+        return Outflow(Way.POLICED, None), True
     filters = list(_filters(channel, index))
     for action in filter(None, map(_action, filters)):
         kind = action.get_attr("TCA_ACT_KIND")
