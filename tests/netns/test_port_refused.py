@@ -111,6 +111,7 @@ def test_two_nics_may_have_one_address_and_each_its_own_mac(lab: Lab) -> None:
         assert passed(*ends, {"another's": ether("52:54:00:00:00:02", IP, DATA)}, GOOD) == set()
 
 
+_U32 = "protocol ip u32 match u32 0 0 flowid :1"
 _FOREIGN = {
     "root": ("tc qdisc add dev {tap} root handle 7: htb", "--rate-in"),
     "another bucket": (
@@ -118,13 +119,11 @@ _FOREIGN = {
         "--rate-in",
     ),
     "ingress": (
-        "tc qdisc add dev {tap} ingress; "
-        "tc filter add dev {tap} parent ffff: protocol ip u32 match u32 0 0 flowid :1",
+        "tc qdisc add dev {tap} ingress; tc filter add dev {tap} parent ffff: {u32}",
         "--rate-out",
     ),
     "clsact": (
-        "tc qdisc add dev {tap} clsact; "
-        "tc filter add dev {tap} ingress protocol ip u32 match u32 0 0 flowid :1",
+        "tc qdisc add dev {tap} clsact; tc filter add dev {tap} ingress {u32}",
         "--rate-out",
     ),
     "clsact with nothing in it": ("tc qdisc add dev {tap} clsact", "--rate-out"),
@@ -135,7 +134,7 @@ _FOREIGN = {
 def test_a_qdisc_of_somebody_else_is_refused_in_words_and_stays(lab: Lab, what: str) -> None:
     lines, option = _FOREIGN[what]
     tap = lab.vmnet("attach", "vm1", "--bridge", "br0", "--json").json["tap"]
-    lab.sh(lines.format(tap=tap))
+    lab.sh(lines.format(tap=tap, u32=_U32))
     before = lab.sh(f"tc qdisc; tc filter show dev {tap} ingress").out
     done = lab.vmnet("attach", "vm1", option, "10mbit", "--json", status=5)
     assert json.loads(done.err)["error"]["code"] == "qdisc-foreign"

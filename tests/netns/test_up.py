@@ -121,3 +121,29 @@ def test_after_a_reboot_all_is_as_it_was(lab: Lab, config: Path) -> None:
         if name.startswith("vmi"):  # nobody sees an ifb's address: the kernel draws it
             link.pop("address")
     assert again == there
+
+
+def test_the_lines_of_up_and_down_make_and_take_all_with_an_uplink_that_has_addresses(
+    lab: Lab, config: Path
+) -> None:
+    """What a dry run says of a thing counts with what was planned before it."""
+    lab.sh("ip address add 10.9.0.1/24 dev eth1; ip route add default via 10.9.0.254")
+    before, links = lab.sh("ip -4 address show dev eth1; ip route").out, set(lab.links())
+    checked(["sh", "-e"], input=vmnet(lab, config, "up", "--dry-run").out)
+    assert _changed(vmnet(lab, config, "up", "--json")) == []
+    assert "default via 10.9.0.254 dev br1" in lab.sh("ip route").out
+    down = vmnet(lab, config, "down", "--dry-run", "--json")
+    assert {part["what"]: part["error"] for part in down.json["parts"] if part["error"]} == {}
+    assert len(_changed(down)) == 6
+    checked(["sh", "-e"], input=vmnet(lab, config, "down", "--dry-run").out)
+    assert _changed(vmnet(lab, config, "down", "--json")) == []
+    assert set(lab.links()) == links
+    assert lab.sh("ip -4 address show dev eth1; ip route").out == before
+
+
+def test_a_dry_run_of_down_names_what_stays(lab: Lab, config: Path) -> None:
+    vmnet(lab, config, "up")
+    lab.sh("ip address add 10.1.0.1/24 dev br0")
+    done = vmnet(lab, config, "down", "--dry-run", status=5)
+    assert "'br0' is in use: addresses 10.1.0.1/24" in done.err
+    assert "'br1'" not in done.err

@@ -337,3 +337,34 @@ def test_another_place_is_not_touched(lab: Lab) -> None:
     lab.vmnet("bridge", "create", "br0")
     with other_network():
         assert "no bridge" in lab.vmnet("bridge", "add-uplink", "br0", "eth1", status=4).err
+
+
+@pytest.mark.usefixtures("gateway")
+def test_again_says_how_long_there_is_to_confirm(lab: Lab) -> None:
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "300")
+    (note,) = lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--json").json["notes"]
+    assert re.search(r"in (29\d|30\d) s all is put back unless `vmnet bridge confirm br0`", note)
+    lab.vmnet("bridge", "confirm", "br0")
+    assert lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--json").json["notes"] == []
+
+
+@pytest.mark.usefixtures("gateway")
+def test_too_late_a_confirmation_says_that_nobody_put_it_back(lab: Lab) -> None:
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "1")
+    (pid,) = _guardians()
+    os.kill(int(pid), signal.SIGKILL)
+    until(lambda: lab.vmnet("gc", "--dry-run", "--json").json["links"] != [])
+    until(lambda: "over" in lab.vmnet("bridge", "confirm", "br0", "--dry-run").err)
+    (note,) = lab.vmnet("bridge", "confirm", "br0", "--json").json["notes"]
+    assert "whoever was to do that was killed" in note
+    assert lab.vmnet("gc", "--json").json["links"] == []
+
+
+@pytest.mark.usefixtures("gateway")
+def test_of_a_bridge_that_is_gone_nothing_is_said_to_be_given_back(lab: Lab) -> None:
+    lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--no-timer")
+    lab.sh("ip link delete br0")
+    done = lab.vmnet("bridge", "remove-uplink", "br0", "eth1")
+    assert "of the 7 addresses and routes that 'eth1' had are not on 'br0'" in done.err
+    assert "back what it had" not in done.err
+    assert "eth1 is its own again" in done.err

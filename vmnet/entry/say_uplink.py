@@ -45,7 +45,8 @@ def removed(bridge: str, nic: str, plan: Plan, *, dry_run: bool, as_json: bool) 
         head = {"bridge": bridge, "nic": nic, "dry_run": dry_run}
         report.answer_json({**head, **say.plan_data(plan)})
         return
-    _answer(f"bridge {bridge}: {nic} has back what it had", bridge, plan, dry_run=dry_run)
+    got = "is its own again" if plan.notes else "has back what it had"
+    _answer(f"bridge {bridge}: {nic} {got}", bridge, plan, dry_run=dry_run)
 
 
 def _answer(done: str, bridge: str, plan: Plan, *, dry_run: bool) -> None:

@@ -11,17 +11,23 @@ address, and nothing on it, is one whose making was cut short.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from vmnet.errors import Conflict, NotFound
 from vmnet.model.host import BridgeView, Link
+from vmnet.model.hoststep import DropAddress, DropRoute
 from vmnet.model.step import (
     IPV6_MIN_MTU,
     CreateBridge,
     DeleteLink,
+    DropTap,
     Move,
     Plan,
     QuietIpv6,
     Ref,
     SetAlias,
+    SetMaster,
     SetMtu,
     SetUp,
     SetVlanFiltering,
@@ -180,3 +186,30 @@ def _used(view: BridgeView) -> str:
         ("links on it", view.uppers),
     )
     return "; ".join(f"{what} {', '.join(items)}" for what, items in parts if items)
+
+
+def bridge_after(view: BridgeView, done: Iterable[Step]) -> BridgeView:
+    """Return a bridge as it will be, for a dry run of what comes after other steps."""
+    gone: set[str] = set()
+    for step in done:
+        match step:
+            case DeleteLink(ref) | DropTap(ref) | SetMaster(ref, None):
+                gone.add(ref.name)
+            case DropAddress(ref, address) if _is(ref, view):
+                gone.add(f"{address.local}/{address.prefix}")
+            case DropRoute(ref, route) if _is(ref, view):
+                gone.add("default/0" if route.to == "default" else route.to)
+            case _:
+                pass
+    return replace(
+        view,
+        # A port is named with who holds it.
+        ports=tuple(port for port in view.ports if port.partition(" ")[0] not in gone),
+        addresses=tuple(each for each in view.addresses if each not in gone),
+        routes=tuple(each for each in view.routes if each not in gone),
+        uplinks=tuple(each for each in view.uplinks if each not in gone),
+    )
+
+
+def _is(ref: Ref, view: BridgeView) -> bool:
+    return view.link is not None and ref.name == view.link.name

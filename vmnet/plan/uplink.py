@@ -100,6 +100,11 @@ def _again(tag: UplinkTag, bridge: Link, nic: End, timer: Timer) -> Plan:
         )
     own = [address.key for address in nic.addresses if not address.is_link_local]
     notes = [f"{link.name!r} has addresses of its own: {', '.join(own)}"] if own else []
+    if tag.until is not None and tag.until > timer.now:
+        notes.append(
+            f"{link.name!r} still waits to be confirmed: in {tag.until - timer.now} s all is put "
+            f"back unless `vmnet bridge confirm {bridge.name}`"
+        )
     if tag.until is None or tag.until > timer.now:
         return Plan((), tuple(notes))
     # Whoever was to put it back is gone.
@@ -211,20 +216,25 @@ def _notes(view: UplinkView, whole: End, moved: End) -> Iterable[str]:
         )
 
 
-def plan_confirm(ports: Iterable[Link]) -> Plan:
+def plan_confirm(ports: Iterable[Link], now: int) -> Plan:
     """Return the steps after which the uplinks among a bridge's ports stay.
 
     Args:
         ports: all ports of the bridge.
+        now: CLOCK_BOOTTIME, in seconds.
     """
     tags = ((port, parse_uplink(port.alias)) for port in ports)
-    return Plan(
-        tuple(
-            _retag(port, format_uplink(replace(tag, until=None)))
-            for port, tag in tags
-            if tag is not None and tag.until is not None
-        )
-    )
+    moves, notes = [], []
+    for port, tag in tags:
+        if tag is None or tag.until is None:
+            continue
+        moves.append(_retag(port, format_uplink(replace(tag, until=None))))
+        if tag.until < now:
+            notes.append(
+                f"the time for {port.name!r} was over {now - tag.until} s ago, and nobody had put "
+                "it back: whoever was to do that was killed"
+            )
+    return Plan(tuple(moves), tuple(notes))
 
 
 def plan_uplink_remove(view: UplinkView, bridge: str, nic: str) -> Plan:
@@ -331,7 +341,8 @@ def _lost(tag: UplinkTag, nic: End, got: End | None, before: End | None) -> Iter
     if lost:
         yield (
             f"{lost} of the {len(tag.moved)} addresses and routes that {nic.link.name!r} had are "
-            f"not on {tag.bridge!r} any more: they are not given back"
+            f"not on {tag.bridge!r} any more: they are not given back; make them by hand "
+            f"(`ip address add`, `ip route add`)"
         )
 
 

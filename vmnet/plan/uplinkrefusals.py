@@ -95,6 +95,8 @@ def _check_kind(link: Link, facts: NicFacts, bridge: str) -> None:
 
 def _check_loop(link: Link, facts: NicFacts, bridge: Link) -> None:
     end = facts.other_end
+    if not bridge.index:  # of a dry run: it is not there yet, and nothing leads to it
+        return
     if bridge.index in facts.lowers:
         why = "sits on that bridge"
     elif end is not None and bridge.index in (end.index, end.master):

@@ -7,7 +7,7 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from vmnet.kernel import host
@@ -16,8 +16,8 @@ from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import bridge_view
 from vmnet.model.names import check_link_name
 from vmnet.model.nic import check_mtu
-from vmnet.model.step import Plan
-from vmnet.plan.bridge import plan_bridge_create, plan_bridge_delete
+from vmnet.model.step import Plan, Step
+from vmnet.plan.bridge import bridge_after, plan_bridge_create, plan_bridge_delete
 from vmnet.service.base import carry_out, changing, complain
 
 
@@ -59,9 +59,21 @@ def _verify(netlink: Netlink, name: str, make: Callable[..., Plan]) -> None:
 
 
 def delete_bridge(
-    name: str, *, force: bool = False, dry_run: bool = False, wait: float = WAIT_SECONDS
+    name: str,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+    supposed: Sequence[Step] = (),
 ) -> Plan:
     """Take away a bridge that vmnet made.
+
+    Args:
+        name: at most 15 bytes.
+        force: also with ports, addresses, routes or links on it.
+        dry_run: plan only.
+        wait: how long to wait for the lock, in seconds.
+        supposed: for a dry run, steps that will be done by then.
 
     Raises:
         NotFound: there is none.
@@ -69,7 +81,10 @@ def delete_bridge(
     """
     check_link_name(name, "bridge")
     with changing(f"bridge:{name}", wait=wait, dry_run=dry_run) as netlink:
-        plan = plan_bridge_delete(name, bridge_view(netlink, name), force=force)
+        view = bridge_view(netlink, name)
+        if dry_run:
+            view = bridge_after(view, supposed)
+        plan = plan_bridge_delete(name, view, force=force)
         if not dry_run:
             carry_out(netlink, plan)
     return plan

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TypeGuard
 
@@ -52,6 +53,7 @@ def add_uplink(
     confirm_within: int | None = CONFIRM_SECONDS,
     dry_run: bool = False,
     wait: float = WAIT_SECONDS,
+    supposed: Link | None = None,
 ) -> Plan:
     """Make a NIC of the host's a port of a bridge, with its addresses and routes.
 
@@ -62,6 +64,7 @@ def add_uplink(
             None for never.
         dry_run: plan only.
         wait: how long to wait for the lock, in seconds.
+        supposed: for a dry run, the bridge if it will be there by then.
 
     Raises:
         InvalidInput: a name or a time that cannot be.
@@ -77,6 +80,8 @@ def add_uplink(
         )
     with _both(bridge, nic, wait=wait, dry_run=dry_run) as netlink:
         view = uplink_view(netlink, bridge, nic)
+        if dry_run and supposed is not None and view.bridge is None:
+            view = replace(view, bridge=End(supposed))
         timer = Timer(host.new_generation(), int(host.boottime()), confirm_within)
         plan = _planned(view, bridge, nic, timer)
         if not dry_run and plan.moves:
@@ -204,7 +209,7 @@ def confirm_uplinks(bridge: str, *, dry_run: bool = False, wait: float = WAIT_SE
                 code="no-uplink",
                 remedy=f"`vmnet bridge add-uplink {bridge} NIC --confirm-within 300`",
             )
-        plan = plan_confirm(ports)
+        plan = plan_confirm(ports, int(host.boottime()))
         if not dry_run:
             carry_out(netlink, plan)
     return plan

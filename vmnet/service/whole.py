@@ -16,7 +16,7 @@ from vmnet.formats.hostconfig import BridgeRule, NicRule
 from vmnet.kernel import host
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.model.host import Link
-from vmnet.model.step import CreateBridge, Plan
+from vmnet.model.step import CreateBridge, Plan, Step
 from vmnet.service.bridges import create_bridge, delete_bridge
 from vmnet.service.nics import attach, detach
 from vmnet.service.uplinks import add_uplink, remove_uplink
@@ -54,11 +54,11 @@ def up(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> 
     for rule in config.own_bridges:
         part = _bridge_up(rule, dry_run=dry_run, wait=wait)
         if dry_run and any(isinstance(move.do, CreateBridge) for move in part.plan.moves):
-            supposed[rule.name] = _supposed(rule)
+            supposed[rule.name] = _supposed(rule, part.plan)
         parts.append(part)
+        bridge = supposed.get(rule.name)
         parts += [
-            _uplink_up(rule.name, nic, made=rule.name not in supposed, dry_run=dry_run, wait=wait)
-            for nic in rule.uplinks
+            _uplink_up(rule.name, nic, bridge, dry_run=dry_run, wait=wait) for nic in rule.uplinks
         ]
     parts += [_nic_up(each, config, supposed, dry_run=dry_run, wait=wait) for each in config.nics]
     return parts
@@ -76,16 +76,15 @@ def _bridge_up(rule: BridgeRule, *, dry_run: bool, wait: float) -> Part:
     return Part(what, plan)
 
 
-def _uplink_up(bridge: str, nic: str, *, made: bool, dry_run: bool, wait: float) -> Part:
+def _uplink_up(bridge: str, nic: str, supposed: Link | None, *, dry_run: bool, wait: float) -> Part:
     """Add an uplink; what is written down needs no confirming."""
     what = f"uplink {nic} of bridge {bridge}"
-    if not made:
-        note = f"{nic!r} becomes a port of {bridge!r} once that is made"
-        return Part(what, Plan(notes=(note,)))
     deadline = time.monotonic() + wait
     while True:
         try:
-            plan = add_uplink(bridge, nic, confirm_within=None, dry_run=dry_run, wait=wait)
+            plan = add_uplink(
+                bridge, nic, confirm_within=None, dry_run=dry_run, wait=wait, supposed=supposed
+            )
         except VmnetError as error:
             # At boot its addresses are a second old: nobody knows yet whether another has them.
             if error.code != "uplink-unproven" or time.monotonic() > deadline:
@@ -95,13 +94,14 @@ def _uplink_up(bridge: str, nic: str, *, made: bool, dry_run: bool, wait: float)
             return Part(what, plan)
 
 
-def _supposed(rule: BridgeRule) -> Link:
+def _supposed(rule: BridgeRule, plan: Plan) -> Link:
     """Return a bridge as it will be, for a plan of what comes after it."""
+    made = (move.do.mac for move in plan.moves if isinstance(move.do, CreateBridge))
     return Link(
         index=0,
         name=rule.name,
         kind="bridge",
-        mac="",
+        mac=next(made),
         mtu=rule.mtu or _USUAL_MTU,
         master=0,
         up=True,
@@ -148,7 +148,8 @@ def down(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -
     parts = [_nic_down(rule, dry_run=dry_run, wait=wait) for rule in reversed(config.nics)]
     for rule in reversed(config.own_bridges):
         parts += [_uplink_down(rule.name, nic, dry_run=dry_run, wait=wait) for nic in rule.uplinks]
-        parts.append(_bridge_down(rule, dry_run=dry_run, wait=wait))
+        supposed = [move.do for part in parts for move in part.plan.moves] if dry_run else []
+        parts.append(_bridge_down(rule, supposed, dry_run=dry_run, wait=wait))
     return parts
 
 
@@ -171,10 +172,11 @@ def _uplink_down(bridge: str, nic: str, *, dry_run: bool, wait: float) -> Part:
         return Part(what, error=error)
 
 
-def _bridge_down(rule: BridgeRule, *, dry_run: bool, wait: float) -> Part:
+def _bridge_down(rule: BridgeRule, supposed: list[Step], *, dry_run: bool, wait: float) -> Part:
     what = f"bridge {rule.name}"
     try:
-        return Part(what, delete_bridge(rule.name, dry_run=dry_run, wait=wait))
+        plan = delete_bridge(rule.name, dry_run=dry_run, wait=wait, supposed=supposed)
+        return Part(what, plan)
     except NotFound:
         return Part(what)
     except VmnetError as error:
