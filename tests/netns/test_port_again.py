@@ -181,6 +181,15 @@ def _delete_rule(chain: str) -> Callable[[Lab], object]:
     return change
 
 
+def _replace_rule(chain: str, *, which: int) -> Callable[[Lab], object]:
+    def change(lab: Lab) -> None:
+        rows = json.loads(lab.sh(f"nft -j list chain bridge vmnet {chain}").out)["nftables"]
+        handle = [row["rule"]["handle"] for row in rows if "rule" in row][which]
+        lab.sh(f"nft replace rule bridge vmnet {chain} handle {handle} counter")
+
+    return change
+
+
 def _nft(line: str) -> Callable[[Lab], object]:
     return lambda lab: lab.sh(f"nft '{line}'")
 
@@ -200,6 +209,8 @@ _CHANGES = {
     "asleep": _nft("add table bridge vmnet { flags dormant ; }"),
     "one rule less of a guest": _delete_rule("guest"),
     "one rule less of addresses": _delete_rule("address"),
+    "a rule of a guest is another": _replace_rule("guest", which=0),
+    "the last rule is another": _replace_rule("address", which=-1),
     "one rule less on control frames": _delete_rule("control"),
 }
 

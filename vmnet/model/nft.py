@@ -124,7 +124,7 @@ _PRIORITY = -350
 
 
 def _mark(*, strict: bool) -> str:
-    """Return what the first rule says of all of them, so that another version's are known."""
+    """Return what each rule says: another version's are known by it, and one put in its place."""
     text = json.dumps([_SETS, _RULES, _GOTO, _STRICT if strict else ""])
     kind = "strict" if strict else "plain"
     return f"vmnet/1 {kind} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -143,10 +143,9 @@ def install_text(*, strict: bool) -> str:
         hook = f"type filter hook {_HOOKS[chain]} priority {_PRIORITY};" if chain in _HOOKS else ""
         lines.append(f"add chain {_WHERE} {chain} {{ {hook} }}" if hook else _chain(chain))
     lines += [f"flush chain {_WHERE} {chain}" for chain in chains]
-    rules = {"ingress": [f'{_GOTO} comment "{_mark(strict=strict)}"'], **_RULES}
-    if strict:
-        rules["ingress"].append(_STRICT)
-    lines += [f"add rule {_WHERE} {chain} {rule}" for chain in chains for rule in rules[chain]]
+    rules = {"ingress": [_GOTO, _STRICT] if strict else [_GOTO], **_RULES}
+    mark = f'comment "{_mark(strict=strict)}"'
+    lines += [f"add rule {_WHERE} {c} {rule} {mark}" for c in chains for rule in rules[c]]
     return "\n".join(lines) + "\n"
 
 
@@ -202,7 +201,6 @@ def parse_listing(text: str) -> Filter:
         rows = json.loads(text)["nftables"]
         sets = {row["set"]["name"]: row["set"].get("elem", []) for row in rows if "set" in row}
         marks = [row["rule"].get("comment", "") for row in rows if "rule" in row]
-        counts = sum("rule" in row for row in rows)
         # Of flags a table may have `dormant`: it filters nothing.
         flagged = any(row["table"].get("flags") for row in rows if "table" in row)
         entries = _entries(sets)
@@ -213,24 +211,21 @@ def parse_listing(text: str) -> Filter:
             code="nft-listing",
             remedy=f"`nft -j list table {_WHERE}` shows it",
         ) from error
-    table, strict_rules = _judge(marks, counts, set(sets), strict)
+    table, strict_rules = _judge(marks, set(sets), strict)
     if flagged and table is Table.OURS:
         table = Table.OUTDATED
     return Filter(table, entries, strict, strict_rules)
 
 
-def _judge(
-    marks: list[str], rules: int, sets: set[str], bridges: frozenset[str]
-) -> tuple[Table, bool]:
+def _judge(marks: list[str], sets: set[str], bridges: frozenset[str]) -> tuple[Table, bool]:
     ours = [mark for mark in marks if mark.startswith("vmnet/1 ")]
     if not ours:
         # Whoever flushes the table (`nft flush table bridge vmnet`) leaves its sets.
         return (Table.OUTDATED, bool(bridges)) if sets >= set(_SETS) else (Table.FOREIGN, False)
     strict = ours[0] == _mark(strict=True)
     wanted = sum(map(len, _RULES.values())) + (2 if strict else 1)
-    whole = rules == wanted and sets >= set(_SETS)
-    same = strict or ours[0] == _mark(strict=False)
-    return (Table.OURS if whole and same else Table.OUTDATED), strict
+    as_made = marks == [_mark(strict=strict)] * wanted and sets >= set(_SETS)
+    return (Table.OURS if as_made else Table.OUTDATED), strict
 
 
 def _entries(sets: Mapping[str, list[Any]]) -> dict[str, frozenset[Entry]]:
