@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.netns import locks
+from tests.netns.commands import until
 from tests.netns.places import NOBODY
 from tests.support.lab import descriptors
 from vmnet.errors import VmnetError
@@ -106,3 +108,25 @@ def test_what_goes_wrong_in_the_child_is_said() -> None:
         in_child(fail)
     with pytest.raises(VmnetError, match="ended without an answer"):
         in_child(lambda: os._exit(3))
+
+
+_WAITS = """
+import sys, time
+from pathlib import Path
+from os import getpid
+from vmnet.kernel.child import with_library
+
+with_library(lambda: (Path(sys.argv[1]).write_text(str(getpid())), time.sleep(60)))
+"""
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_library_does_nothing_for_a_vmnet_that_was_killed(tmp_path: Path) -> None:
+    """Whose locks are free by then: another vmnet may be at work."""
+    note = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", _WAITS, str(note)]) as process:
+        until(lambda: note.exists() and note.read_text() != "")
+        child = os.pidfd_open(int(note.read_text()))
+        process.kill()
+    assert select.select([child], [], [], 5)[0] != []
+    os.close(child)

@@ -50,6 +50,8 @@ def in_child(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
 def with_library(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> Any:
     """Return what `work` returns in a forked child, for a library that may end its process.
 
+    The child ends with this process: nothing is done that nobody waits for, without its lock.
+
     Args:
         work: what the child does.
         limit: how long it may take, in seconds; then it is killed.
@@ -60,8 +62,16 @@ def with_library(work: Callable[[], Any], *, limit: float = LIMIT_SECONDS) -> An
     Raises:
         VmnetError: as `in_child`.
     """
+    from vmnet.kernel.identity import end_with  # noqa: PLC0415 - ctypes, not for every child
+
+    parent = os.getpid()
+
+    def together() -> Any:
+        end_with(parent)
+        return work()
+
     try:
-        text = _asked(work, limit, loud=True)
+        text = _asked(together, limit, loud=True)
     except OSError as error:
         raise of_errno("ask a child process", error.errno or 0) from error
     if text and not text.startswith(b"{"):

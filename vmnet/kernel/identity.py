@@ -1,4 +1,4 @@
-"""Becoming another user.
+"""Becoming another user, or a process that ends with its parent.
 
 Job: give up uid, gids and every capability in the right order.
 Leaves to others: when (`vmnet.service` before QEMU, `vmnet.kernel.devices` in a child).
@@ -10,10 +10,12 @@ from __future__ import annotations
 import ctypes
 import os
 import pwd
+import signal
 
 from vmnet.errors import of_errno
 
 # linux/prctl.h
+_PR_SET_PDEATHSIG = 1
 _PR_CAPBSET_DROP = 24
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
@@ -92,6 +94,17 @@ def _groups_of(uid: int) -> tuple[int, list[int]]:
     except KeyError:
         return uid, []
     return user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)
+
+
+def end_with(parent: int) -> None:
+    """Be killed when the parent ends, or the thread of it that forked (prctl(2)); now, if it has.
+
+    Args:
+        parent: its pid, as it found it before it forked.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _libc() -> ctypes.CDLL:
