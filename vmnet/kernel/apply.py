@@ -20,6 +20,7 @@ from typing import Protocol, Self, assert_never, runtime_checkable
 
 from vmnet.errors import VmnetError, of_errno
 from vmnet.kernel import devices, ioctl, nft, signals
+from vmnet.kernel.closing import Closing
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.refusals import refusal, taken, tun_refusal
 from vmnet.kernel.rtnetlink import Refused
@@ -77,10 +78,16 @@ class Apply:
     made persistent is gone.
     """
 
-    def __init__(self, netlink: Netlink, peer: Peer | None = None) -> None:
-        """Work through this socket, and through this program where a plan asks for it."""
+    def __init__(
+        self, netlink: Netlink, peer: Peer | None = None, closing: Closing | None = None
+    ) -> None:
+        """Work through this socket, and through this program where a plan asks for it.
+
+        TAPs that a plan drops are gone when `closing` is left, without it at once.
+        """
         self._netlink = netlink
         self._peer = peer
+        self._closing = closing
         self._fds: dict[str, list[int]] = {}
         self._done: list[Move] = []
         self._made: dict[str, int] = {}
@@ -344,6 +351,8 @@ class Apply:
             if not held and multi_queue:
                 self._refuse_if_shared(link, step)
             self._ioctl_persist(self._fds[link.name][0], step, persist=False)
+            if self._closing is not None:
+                self._closing.add(self._fds.pop(link.name))
         finally:
             self._close(link.name)
 

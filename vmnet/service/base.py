@@ -8,8 +8,9 @@ Privilege: write access to `/run/vmnet`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import Self
 
 from vmnet.errors import (
     Busy,
@@ -21,6 +22,7 @@ from vmnet.errors import (
 )
 from vmnet.kernel import host, signals
 from vmnet.kernel.apply import Apply
+from vmnet.kernel.closing import Closing
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import locked
 from vmnet.kernel.observe import with_holders
@@ -70,9 +72,45 @@ def locked_for(name: str, *, wait: float, dry_run: bool) -> Iterator[None]:
         yield
 
 
-def carry_out(netlink: Netlink, plan: Plan, verify: Callable[[], None] | None = None) -> None:
-    """Carry out a plan, all of it or nothing; `verify` raises if the host is not as wished."""
-    with Apply(netlink) as work:
+class Locks:
+    """Locks that are tried one after the other, and given back together when `with` is left."""
+
+    def __init__(self, *, dry_run: bool) -> None:
+        """Hold none yet; a dry run changes nothing and needs none."""
+        self._dry_run = dry_run
+        self._held: set[str] = set()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def take(self, name: str) -> None:
+        """Hold one more, unless it is held here already.
+
+        Never waits: whoever has it may wait for one that is held here.
+
+        Raises:
+            Busy: another process has it.
+        """
+        if name not in self._held:
+            self._stack.enter_context(locked_for(name, wait=0, dry_run=self._dry_run))
+            self._held.add(name)
+
+
+def carry_out(
+    netlink: Netlink,
+    plan: Plan,
+    verify: Callable[[], None] | None = None,
+    closing: Closing | None = None,
+) -> None:
+    """Carry out a plan, all of it or nothing; `verify` raises if the host is not as wished.
+
+    TAPs that it drops are gone when `closing` is left, without it at once.
+    """
+    with Apply(netlink, closing=closing) as work:
         work.run(plan, verify)
 
 

@@ -21,6 +21,7 @@ from vmnet.formats.config import Config
 from vmnet.formats.domain import map_bridges, parse_domain
 from vmnet.kernel import devices
 from vmnet.kernel.apply import Apply
+from vmnet.kernel.closing import Closing
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, nic_view, place_view
@@ -47,6 +48,7 @@ from vmnet.plan.port import check_bridge_can
 from vmnet.plan.unwished import check_unwished
 from vmnet.service.arrival import expect, forget, is_expected, watch
 from vmnet.service.base import (
+    carry_out,
     changing,
     complain,
     moment,
@@ -339,16 +341,16 @@ def release(vm: str) -> Handled:
     errors: list[VmnetError] = []
     forget(vm)
     with changing(vm_lock(vm), wait=WAIT_SECONDS, dry_run=False) as netlink:
-        for link, tag in tagged(netlink, vm):
-            if tag.life is not Life.DOMAIN:
-                continue
-            try:
-                with Apply(netlink) as work:
+        with Closing() as closing:
+            for link, tag in tagged(netlink, vm):
+                if tag.life is not Life.DOMAIN:
+                    continue
+                try:
                     plan = plan_detach(link, holders_of(link), force=False)
-                    work.run(plan)
+                    carry_out(netlink, plan, closing=closing)
                     done.plans[link.name] = plan
-            except VmnetError as error:
-                errors.append(error)
+                except VmnetError as error:
+                    errors.append(error)
         try:
             left = clear(netlink, vm, gone=frozenset(done.plans), wait=WAIT_SECONDS)
         except VmnetError as error:

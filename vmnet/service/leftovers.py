@@ -13,6 +13,7 @@ from functools import cache
 
 from vmnet.errors import Busy, VmnetError
 from vmnet.kernel import host, signals
+from vmnet.kernel.closing import Closing, at_once
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import remove_leftovers
 from vmnet.kernel.observe import bridge_view, holders_of, holders_of_all
@@ -24,7 +25,7 @@ from vmnet.model.tag import Tag
 from vmnet.model.words import describe
 from vmnet.plan.bridge import is_leftover, plan_bridge_delete
 from vmnet.plan.gc import Fate, judge
-from vmnet.service.base import carry_out, locked_for, of_refusal, opened, tagged
+from vmnet.service.base import Locks, carry_out, locked_for, of_refusal, opened, tagged
 from vmnet.service.outside import clear
 from vmnet.service.uplinks import overdue, put_back_overdue
 
@@ -47,10 +48,10 @@ def collect(
         found = list(tagged(netlink))
         # One search serves all of them, and none is made where nothing is to be done.
         search = cache(lambda: holders_of_all([link.name for link, _ in found]))
-        for link, tag in found:
-            signals.check()
-            with _going_on(errors):
-                fates.append(_collect_one(netlink, link, tag, idle, search, dry_run=dry_run))
+        work = _Work(netlink, idle, search, dry_run=dry_run)
+        some = at_once()
+        for start in range(0, len(found), some):
+            fates += work.collect(found[start : start + some], errors)
         # A bridge whose making was cut short has no tag and is not yet up; others need no look.
         for name in [b.name for b in netlink.bridges() if not (b.alias or b.up)]:
             with _going_on(errors):
@@ -99,30 +100,51 @@ def _left(plan: Plan, known: set[int]) -> list[Fate]:
     return fates
 
 
-def _collect_one(
-    netlink: Netlink,
-    link: Link,
-    tag: Tag,
-    idle: int | None,
-    search: Callable[[], dict[str, Holders]],
-    *,
-    dry_run: bool,
-) -> Fate:
-    try:
-        with locked_for(f"vm:{tag.vm_name}", wait=0, dry_run=dry_run):
-            now = netlink.link_by_index(link.index)
-            if now is None or now.tag is None or now.tag.generation != tag.generation:
-                return Fate(
-                    link.name, tag.vm_name, tag.nic, "leave", "it changed meanwhile", Plan()
-                )
-            fate = judge(now, holders_of(now), host.boottime(), idle)
-            if fate.plan.moves:  # a holder need not show: look again, and closely
-                fate = judge(now, search().get(now.name, Holders()), host.boottime(), idle)
-            if not dry_run:
-                carry_out(netlink, fate.plan)
-            return fate
-    except Busy as error:
-        return Fate(link.name, tag.vm_name, tag.nic, "leave", error.message, Plan())
+class _Work:
+    """What the judging of every link needs."""
+
+    def __init__(
+        self,
+        netlink: Netlink,
+        idle: int | None,
+        search: Callable[[], dict[str, Holders]],
+        *,
+        dry_run: bool,
+    ) -> None:
+        self._netlink = netlink
+        self._idle = idle
+        self._search = search
+        self._dry_run = dry_run
+
+    def collect(self, found: list[tuple[Link, Tag]], errors: list[VmnetError]) -> list[Fate]:
+        """Judge some links and remove what is to go; it is gone before a lock is given back."""
+        fates = []
+        with Locks(dry_run=self._dry_run) as locks, Closing() as closing:
+            for link, tag in found:
+                signals.check()
+                with _going_on(errors):
+                    try:
+                        locks.take(f"vm:{tag.vm_name}")
+                        fates.append(self._collect_one(link, tag, closing))
+                    except Busy as error:
+                        fates.append(_left_alone(link, tag, error.message))
+        return fates
+
+    def _collect_one(self, link: Link, tag: Tag, closing: Closing) -> Fate:
+        now = self._netlink.link_by_index(link.index)
+        if now is None or now.tag is None or now.tag.generation != tag.generation:
+            return _left_alone(link, tag, "it changed meanwhile")
+        fate = judge(now, holders_of(now), host.boottime(), self._idle)
+        if fate.plan.moves:  # a holder need not show: look again, and closely
+            holders = self._search().get(now.name, Holders())
+            fate = judge(now, holders, host.boottime(), self._idle)
+        if not self._dry_run:
+            carry_out(self._netlink, fate.plan, closing=closing)
+        return fate
+
+
+def _left_alone(link: Link, tag: Tag, why: str) -> Fate:
+    return Fate(link.name, tag.vm_name, tag.nic, "leave", why, Plan())
 
 
 def _put_back(bridge: str, nic: str, *, dry_run: bool) -> list[Fate]:

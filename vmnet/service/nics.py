@@ -14,6 +14,7 @@ from vmnet.errors import Busy, VmnetError
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.kernel.apply import Apply
+from vmnet.kernel.closing import Closing
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of, look_at_filter, nic_view
@@ -160,14 +161,15 @@ def detach(
     done: list[Detached] = []
     errors: list[VmnetError] = []
     with changing(vm_lock(vm), wait=wait, dry_run=dry_run) as netlink:
-        for link, tag in tagged(netlink, vm):
-            if nic is not None and tag.nic != nic:
-                continue
-            try:
-                plan = _detach_one(netlink, link, force=force, dry_run=dry_run)
-                done.append(Detached(link.name, tag.vm_name, tag.nic, plan))
-            except VmnetError as error:
-                errors.append(error)
+        with Closing() as closing:
+            for link, tag in tagged(netlink, vm):
+                if nic is not None and tag.nic != nic:
+                    continue
+                try:
+                    plan = _detach_one(netlink, link, closing, force=force, dry_run=dry_run)
+                    done.append(Detached(link.name, tag.vm_name, tag.nic, plan))
+                except VmnetError as error:
+                    errors.append(error)
         gone = frozenset(each.link for each in done)
         try:
             left = clear(netlink, vm, gone=gone, dry_run=dry_run, wait=wait)
@@ -191,13 +193,15 @@ def _with_left(done: list[Detached], left: Plan, vm: str) -> list[Detached]:
     return [*done[:-1], replace(last, plan=plan)]
 
 
-def _detach_one(netlink: Netlink, link: Link, *, force: bool, dry_run: bool) -> Plan:
+def _detach_one(
+    netlink: Netlink, link: Link, closing: Closing, *, force: bool, dry_run: bool
+) -> Plan:
     holders = holders_of(link, search=force)
     plan = plan_detach(link, holders, force=force)
     if dry_run:
         return plan
     try:
-        carry_out(netlink, plan)
+        carry_out(netlink, plan, closing=closing)
     except Busy:
         if not force:
             raise
