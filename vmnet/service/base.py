@@ -141,16 +141,18 @@ def tagged(netlink: Netlink, vm: str | None = None) -> Iterator[tuple[Link, Tag]
 
     An alias is anybody's to write: on a link of another kind it means nothing.
     """
-    ours = [(link, tag) for link, tag in marked(netlink, vm) if link.is_tap]
+    vms = () if vm is None else (vm,)
+    ours = [(link, tag) for link, tag in marked(netlink, *vms) if link.is_tap]
     return iter(sorted(ours, key=lambda pair: (pair[1].vm, pair[1].nic, pair[0].name)))
 
 
-def marked(netlink: Netlink, vm: str | None = None) -> Iterator[tuple[Link, Tag]]:
-    """Return all links that carry vmnet's tag, of one VM or of all."""
-    want = _OUR_TAG if vm is None else f"vm={vm_in_tag(vm)} ".encode()
-    for link in netlink.links(want):
+def marked(netlink: Netlink, *vms: str) -> Iterator[tuple[Link, Tag]]:
+    """Return all links that carry vmnet's tag, of these VMs; of all if none is named."""
+    wanted = {vm_in_tag(vm) for vm in vms}
+    text = f"vm={next(iter(wanted))} ".encode() if len(wanted) == 1 else _OUR_TAG
+    for link in netlink.links(text):
         tag = link.tag
-        if tag is not None and (vm is None or tag.vm == vm_in_tag(vm)):
+        if tag is not None and (not wanted or tag.vm in wanted):
             yield link, tag
 
 

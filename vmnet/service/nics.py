@@ -166,7 +166,7 @@ def detach(
                 if nic is not None and tag.nic != nic:
                     continue
                 try:
-                    plan = _detach_one(netlink, link, closing, force=force, dry_run=dry_run)
+                    plan = detach_link(netlink, link, closing, force=force, dry_run=dry_run)
                     done.append(Detached(link.name, tag.vm_name, tag.nic, plan))
                 except VmnetError as error:
                     errors.append(error)
@@ -193,9 +193,17 @@ def _with_left(done: list[Detached], left: Plan, vm: str) -> list[Detached]:
     return [*done[:-1], replace(last, plan=plan)]
 
 
-def _detach_one(
+def detach_link(
     netlink: Netlink, link: Link, closing: Closing, *, force: bool, dry_run: bool
 ) -> Plan:
+    """Detach one link; the caller holds its VM's lock.
+
+    Returns:
+        What was done, or would be. A TAP is gone when `closing` is left.
+
+    Raises:
+        VmnetError: nothing was done.
+    """
     holders = holders_of(link, search=force)
     plan = plan_detach(link, holders, force=force)
     if dry_run:

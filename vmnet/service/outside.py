@@ -31,17 +31,16 @@ _NOBODY = frozenset[str]()
 
 def clear(
     netlink: Netlink,
-    vm: str | None = None,
-    *,
+    *vms: str,
     gone: frozenset[str] = _NOBODY,
     dry_run: bool = False,
     wait: float = WAIT_SECONDS,
 ) -> Plan:
-    """Take away what is left of TAPs that are gone, of one VM or of all; return what was done.
+    """Take away what is left of TAPs that are gone, of some VMs or of all; return what was done.
 
     Args:
         netlink: a socket into the namespace.
-        vm: whose ifbs; None for all. The filter's dead entries are all swept: they name no VM.
+        vms: whose ifbs; none named: all. The filter's dead entries are all swept: they name no VM.
         gone: names of TAPs that are to count as gone.
         dry_run: plan only.
         wait: how long to wait for the lock, in seconds.
@@ -49,11 +48,11 @@ def clear(
     Raises:
         VmnetError: some of it could not be taken away.
     """
-    plan = _plan(netlink, vm, gone)
+    plan = _plan(netlink, vms, gone)
     if dry_run or not plan.moves:  # nothing is left that could come back
         return plan
     with locked_for(FILTER_LOCK, wait=wait, dry_run=False):
-        plan = _plan(netlink, vm, gone)
+        plan = _plan(netlink, vms, gone)
         carry_out(netlink, plan)
     return plan
 
@@ -70,11 +69,11 @@ def cleared_on_failure(netlink: Netlink, vm: str, *, dry_run: bool) -> Iterator[
         raise
 
 
-def _plan(netlink: Netlink, vm: str | None, gone: frozenset[str]) -> Plan:
-    found = list(marked(netlink, vm))
+def _plan(netlink: Netlink, vms: tuple[str, ...], gone: frozenset[str]) -> Plan:
+    found = list(marked(netlink, *vms))
     alive = {tag.generation for link, tag in found if link.is_tap and link.name not in gone}
     stray = [link for link, tag in found if link.kind == "ifb" and tag.generation not in alive]
-    if vm is None:
+    if not vms:
         stray += _half_made(netlink.links(IFB_PREFIX.encode()))
     moves = [Move(DeleteLink(Ref(link.name, link.index))) for link in stray]
     filtered = look_at_filter(needed=False)

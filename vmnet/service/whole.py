@@ -8,6 +8,7 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vmnet.errors import NotFound, VmnetError
@@ -18,7 +19,8 @@ from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.model.host import Link
 from vmnet.model.step import CreateBridge, Plan, Step
 from vmnet.service.bridges import create_bridge, delete_bridge
-from vmnet.service.nics import attach, detach
+from vmnet.service.nics import attach
+from vmnet.service.removal import detach_each
 from vmnet.service.uplinks import add_uplink, remove_uplink
 
 #: linux/if_ether.h ETH_DATA_LEN: what a bridge has that nobody gave an MTU.
@@ -145,7 +147,7 @@ def down(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -
         dry_run: plan only.
         wait: how long to wait for each lock, in seconds.
     """
-    parts = [_nic_down(rule, dry_run=dry_run, wait=wait) for rule in reversed(config.nics)]
+    parts = _nics_down(config.nics[::-1], dry_run=dry_run, wait=wait)
     for rule in reversed(config.own_bridges):
         parts += [_uplink_down(rule.name, nic, dry_run=dry_run, wait=wait) for nic in rule.uplinks]
         supposed = [move.do for part in parts for move in part.plan.moves] if dry_run else []
@@ -153,13 +155,13 @@ def down(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -
     return parts
 
 
-def _nic_down(rule: NicRule, *, dry_run: bool, wait: float) -> Part:
-    what = _name(rule)
-    try:
-        gone = detach(rule.wish.vm, rule.wish.nic, dry_run=dry_run, wait=wait)
-    except VmnetError as error:
-        return Part(what, error=error)
-    return Part(what, Plan(tuple(move for each in gone for move in each.plan.moves)))
+def _nics_down(rules: Sequence[NicRule], *, dry_run: bool, wait: float) -> list[Part]:
+    wanted = [(rule.wish.vm, rule.wish.nic) for rule in rules]
+    parts = []
+    for rule, gone in zip(rules, detach_each(wanted, dry_run=dry_run, wait=wait), strict=True):
+        what = _name(rule)
+        parts.append(Part(what, error=gone) if isinstance(gone, VmnetError) else Part(what, gone))
+    return parts
 
 
 def _uplink_down(bridge: str, nic: str, *, dry_run: bool, wait: float) -> Part:
