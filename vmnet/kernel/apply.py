@@ -25,7 +25,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.refusals import refusal, taken, tun_refusal
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.filestep import FileStep
-from vmnet.model.portstep import CreateIfb, FilterStep
+from vmnet.model.portstep import CreateIfb, FilterStep, ForgetLink
 from vmnet.model.step import (
     CreateBridge,
     CreateTap,
@@ -45,6 +45,8 @@ from vmnet.model.step import (
 )
 from vmnet.model.words import describe
 
+#: How many links' entries leave the filter in one transaction, all or none of them.
+_FORGOTTEN_TOGETHER = 64
 _TAP_FLAGS = ioctl.IFF_TAP | ioctl.IFF_NO_PI | ioctl.IFF_VNET_HDR
 
 
@@ -194,7 +196,9 @@ class Apply:
             return
         if not isinstance(first, NetlinkStep):
             try:
-                if isinstance(first, FilterStep):
+                if isinstance(first, ForgetLink):
+                    nft.forget([move.do for move in group if isinstance(move.do, ForgetLink)])
+                elif isinstance(first, FilterStep):
                     self._filter(first)
                 elif isinstance(first, FileStep):
                     self._file(first)
@@ -365,19 +369,26 @@ class Apply:
 
 
 def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:
-    """Yield runs of rtnetlink steps together, other steps one by one.
+    """Yield runs of rtnetlink steps together, and of forgotten links; other steps one by one.
 
     A new bridge or ifb stands alone: the steps after it need its index, and must not happen to one
     that somebody else made first.
     """
     run: list[Move] = []
     for move in moves:
-        if isinstance(move.do, NetlinkStep) and not isinstance(move.do, CreateBridge | CreateIfb):
-            run.append(move)
-            continue
-        if run:
+        if run and not _travels(run, move.do):
             yield run
             run = []
-        yield [move]
+        run.append(move)
     if run:
         yield run
+
+
+def _travels(run: Sequence[Move], step: Step) -> bool:
+    """Say whether a step can be carried out along with those of a run."""
+    if isinstance(step, ForgetLink):
+        return isinstance(run[0].do, ForgetLink) and len(run) < _FORGOTTEN_TOGETHER
+    return all(
+        isinstance(each, NetlinkStep) and not isinstance(each, CreateBridge | CreateIfb)
+        for each in (run[0].do, step)
+    )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, assert_never
 
@@ -20,6 +20,7 @@ from vmnet.errors import Conflict, NotFound, NotPermitted, Unsupported, VmnetErr
 from vmnet.kernel.child import with_library
 from vmnet.model.nft import (
     change_text,
+    forget_text,
     install_text,
     list_text,
     parse_listing,
@@ -108,15 +109,26 @@ def apply(step: FilterStep, index_of: Callable[[Ref], int]) -> None:
         case ChangeFilter(link, add, drop):
             name = _living(step, index_of(link))
             run(describe(step), change_text(name, add, drop))
-        case ForgetLink(index, entries):
-            if name_of(index) == str(index):
-                run(describe(step), change_text(str(index), (), entries))
+        case ForgetLink():
+            forget([step])
         case SetStrict(bridge, strict):
             run(describe(step), strict_text(bridge, strict=strict))
         case RemoveFilter():
             run(describe(step), remove_text())
         case _:
             assert_never(step)
+
+
+def forget(steps: Sequence[ForgetLink]) -> None:
+    """Take away what there is about links that are gone, all at once: each time costs some 20 ms.
+
+    Raises:
+        VmnetError: it was refused, and nothing of it is done.
+    """
+    gone = [step for step in steps if name_of(step.index) == str(step.index)]
+    if gone:
+        text = forget_text((str(step.index), step.entries) for step in gone)
+        run(describe(gone[0]), text)
 
 
 def _living(step: FilterStep, index: int) -> str:

@@ -176,6 +176,13 @@ def change_text(link: str, add: Iterable[Entry], drop: Iterable[Entry]) -> str:
     return _json(commands)
 
 
+def forget_text(links: Iterable[tuple[str, Iterable[Entry]]]) -> str:
+    """Return what takes away entries about many links, all at once."""
+    return _json(
+        [_element("delete", link, entry) for link, drop in links for entry in sorted(drop)]
+    )
+
+
 def strict_text(bridge: str, *, strict: bool) -> str:
     """Return what makes a bridge strict, or not."""
     element = {**_ROW, "name": "strict", "elem": [bridge]}
