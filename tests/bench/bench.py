@@ -27,6 +27,7 @@ Figures to read, not tests: nothing fails for being slow. Subjects run in turn
   e  virsh start and destroy: no hook, one that does nothing, vmnet's
   f  libvirt's hook by itself, and where the time of a call goes
   g  a full policy set up beside sh, and what it costs a frame with 10 and 1000 guests
+  h  many TAPs removed: one by one, beside each other, as a group of links
 """
 
 
@@ -38,7 +39,7 @@ def main() -> None:
 
         inside.measure(wish.rounds, wish.pings)
         return
-    if set(_parts(wish)) & set("abcefg") and os.geteuid() != 0:
+    if set(_parts(wish)) & set("abcefgh") and os.geteuid() != 0:
         sys.exit("bench: all but d need a network namespace: run them as root")
     from tests.bench import machine
 
@@ -64,7 +65,7 @@ def _arguments() -> argparse.Namespace:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="a b c d e f g; left out: a b c")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="a b c d e f g h; left out: a b c")
     parser.add_argument("--all", action="store_true", help="all parts")
     parser.add_argument("--datapath", action="store_true", help="part d alone")
     parser.add_argument(
@@ -72,7 +73,7 @@ def _arguments() -> argparse.Namespace:
         type=int,
         default=15,
         metavar="N",
-        help="rounds of a, e, f; b has 10 N, c N/3 (%(default)s)",
+        help="rounds of a, e, f; b has 10 N, c and h N/3 (%(default)s)",
     )
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="rounds of d (%(default)s)"
@@ -83,7 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     wish = parser.parse_args()
-    if unknown := set(wish.parts) - set("abcdefg"):
+    if unknown := set(wish.parts) - set("abcdefgh"):
         parser.error(f"no such part: {' '.join(sorted(unknown))}")
     if min(wish.n, wish.rounds, wish.pings) < 1:
         parser.error("a number is to be at least 1")
@@ -92,7 +93,7 @@ def _arguments() -> argparse.Namespace:
 
 def _parts(wish: argparse.Namespace) -> list[str]:
     if wish.all:
-        return list("abcdefg")
+        return list("abcdefgh")
     if wish.datapath:
         return ["d"]
     return sorted(set(wish.parts)) or list("abc")
@@ -124,6 +125,10 @@ def _one_table(part: str, wish: argparse.Namespace) -> Table:
         from tests.bench import virsh
 
         return virsh.measure(wish.n)
+    if part == "h":
+        from tests.bench import removal
+
+        return removal.measure(max(wish.n // 3, 1))
     if part == "f":
         from tests.bench import hook
 

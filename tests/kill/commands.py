@@ -70,6 +70,11 @@ def _attached(*args: str) -> Callable[[Lab], None]:
     return prepare
 
 
+def _attached_many(lab: Lab) -> None:
+    for nic in ("0", "1", "2"):
+        lab.vmnet("attach", "vm1", "--bridge", "br0", "--nic", nic)
+
+
 def _vmnet(*args: str) -> Callable[[Lab], Done]:
     return lambda lab: lab.vmnet(*args, status=None)
 
@@ -176,6 +181,14 @@ DETACH = _row(
     in_steps=True,  # what is outside of the TAP goes after it
     each_by_itself=True,
 )
+DETACH_MANY = _row(
+    "detach-many",
+    ["detach", "vm1"],
+    _attached_many,
+    _DETACH,
+    in_steps=True,  # each TAP by itself
+    each_by_itself=True,
+)
 CREATE = _row(
     "bridge-create",
     ["bridge", "create", "br9"],
@@ -200,4 +213,4 @@ GC = _row("gc", ["gc"], _mess, _DETACH, in_steps=True, each_by_itself=True)
 UP = _script_row("up", hold_tap)
 DOWN = _script_row("down", _plugged, in_steps=True, each_by_itself=True)
 
-ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, CREATE, DELETE, GC, UP, DOWN]
+ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, DETACH_MANY, CREATE, DELETE, GC, UP, DOWN]

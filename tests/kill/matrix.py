@@ -23,7 +23,7 @@ from tests.kill.strace import NODES, Fault, Traced, traced
 from tests.kill.workers import in_workers
 from tests.support.lab import Done, Lab, own_namespaces
 
-_ALL_CALLS = "ioctl,openat,sendto,sendmsg,recvfrom,socket,setsockopt,bind,mkdir,flock,write"
+_ALL_CALLS = "ioctl,openat,sendto,sendmsg,recvfrom,socket,setsockopt,bind,mkdir,flock,write,clone3"
 #: A k that no run comes to.
 NEVER = 60000
 _OF_THE_MOMENT = re.compile(r"(?<=gen=)[0-9a-f]{8}|(?<=idle=)\d+")
