@@ -25,6 +25,9 @@ from vmnet.model.vhost import Policy
 T = TypeVar("T")
 
 PATH = "/etc/vmnet/vmnet.toml"
+#: TOML's own limit for numbers; and how deep a table may be in others, which is more than any is.
+_NUMBERS = range(-(2**63), 2**63)
+_DEEP = 16
 _NETWORK_KEYS = ("bridge", "mtu", "queues", "vhost", "strict", "uplinks", *PORT_KEYS)
 
 
@@ -91,6 +94,7 @@ def parse_config(text: str, source: str) -> Config:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # also a number or a nesting past Python's limits
         raise _bad(source, "", f"is not TOML: {error}") from error
+    _check_limits(source, data)
     _known(source, "", data, ("default", "network", "tap", "migrate", "bridge", "vm"))
     networks = {
         name: _network(source, name, table)
@@ -112,6 +116,19 @@ def parse_config(text: str, source: str) -> Config:
         _own_bridges(source, data),
         _nics(source, data, networks),
     )
+
+
+def _check_limits(source: str, data: dict[str, Any]) -> None:
+    """Refuse what Python reads and cannot write in a message: huge numbers, endless nesting."""
+    left: list[tuple[Any, int]] = [(data, 0)]
+    while left:
+        value, depth = left.pop()
+        if type(value) is int and value not in _NUMBERS:
+            raise _bad(source, "", "is not TOML: a number in it is beyond 64 bits")
+        if depth > _DEEP:
+            raise _bad(source, "", f"has tables or lists {_DEEP} deep in others: vmnet knows none")
+        inner = value.values() if isinstance(value, dict) else value
+        left += [(each, depth + 1) for each in inner] if isinstance(value, dict | list) else []
 
 
 def _own_bridges(source: str, data: dict[str, Any]) -> tuple[BridgeRule, ...]:
@@ -151,6 +168,8 @@ def _tables(source: str, data: dict[str, Any], key: str) -> dict[str, dict[str, 
 
 
 def _network(source: str, name: str, table: dict[str, Any]) -> Network:
+    if not name:
+        raise _bad(source, 'network.""', "has no name")
     at = f"network.{name}"
     _known(source, at, table, _NETWORK_KEYS)
     bridge = _typed(source, f"{at}.bridge", table.get("bridge"), str, "a bridge's name")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmnet.errors import InvalidInput
-from vmnet.formats.portconfig import port_ask
+from vmnet.formats.portconfig import port_ask, wrong
 from vmnet.model.names import check_link_name
 from vmnet.model.nic import DEFAULT_MODEL, Wish, check_mtu, check_wish
 from vmnet.model.port import PORT_KEYS
@@ -20,6 +20,8 @@ from vmnet.model.vhost import Policy
 
 _BRIDGE_KEYS = ("mtu", "vlan-filtering", "uplinks")
 _VM_KEYS = ("nic", "network", "mac", "mtu", "queues", "vhost", "model", "owner")
+#: The last one stands for nobody to the kernel.
+_UID_END = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,11 @@ def bridge_rule(name: str, table: Mapping[str, Any]) -> BridgeRule:
     mtu = _number(table, "mtu")
     filtering = table.get("vlan-filtering", False)
     if not isinstance(filtering, bool):
-        raise _wrong("vlan-filtering", filtering, "true or false")
+        raise wrong("vlan-filtering", filtering, "true or false")
     check_mtu(mtu)
     uplinks = table.get("uplinks", [])
     if not isinstance(uplinks, list) or not all(isinstance(each, str) for each in uplinks):
-        raise _wrong("uplinks", uplinks, "a list of links' names")
+        raise wrong("uplinks", uplinks, "a list of links' names")
     nics = tuple(check_link_name(each, "NIC") for each in uplinks)
     return BridgeRule(check_link_name(name, "bridge"), mtu, filtering, nics)
 
@@ -84,8 +86,9 @@ def nic_rule(vm: str, place: int, table: Mapping[str, Any]) -> NicRule:
     _check_keys(table, (*_VM_KEYS, *PORT_KEYS))
     vhost = _text(table, "vhost")
     if vhost is not None and vhost not in list(Policy):
-        raise _wrong("vhost", vhost, "one of " + ", ".join(Policy))
+        raise wrong("vhost", vhost, "one of " + ", ".join(Policy))
     number = _number(table, "nic")
+    model = _text(table, "model")
     wish = Wish(
         vm=vm,
         nic=place if number is None else number,
@@ -94,11 +97,18 @@ def nic_rule(vm: str, place: int, table: Mapping[str, Any]) -> NicRule:
         mtu=_number(table, "mtu"),
         queues=_number(table, "queues"),
         vhost=None if vhost is None else Policy(vhost),
-        model=_text(table, "model") or DEFAULT_MODEL,
+        model=DEFAULT_MODEL if model is None else model,
         port=port_ask(table),
     )
+    return NicRule(check_wish(wish), _owner(table))
+
+
+def _owner(table: Mapping[str, Any]) -> str | None:
     owner = table.get("owner")
-    return NicRule(check_wish(wish), None if owner is None else str(owner))
+    is_number = type(owner) is int and 0 <= owner < _UID_END
+    if owner is not None and not is_number and not (isinstance(owner, str) and owner):
+        raise wrong("owner", owner, "a user's name or number")
+    return None if owner is None else str(owner)
 
 
 def _check_keys(table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
@@ -114,20 +124,12 @@ def _check_keys(table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
 def _number(table: Mapping[str, Any], key: str) -> int | None:
     value = table.get(key)
     if value is not None and type(value) is not int:
-        raise _wrong(key, value, "a number")
+        raise wrong(key, value, "a number")
     return value
 
 
 def _text(table: Mapping[str, Any], key: str) -> str | None:
     value = table.get(key)
     if value is not None and not isinstance(value, str):
-        raise _wrong(key, value, "a text")
+        raise wrong(key, value, "a text")
     return value
-
-
-def _wrong(key: str, value: object, expected: str) -> InvalidInput:
-    return InvalidInput(
-        f"{key} is {type(value).__name__} {str(value)[:40]!r}, expected {expected}",
-        code="config",
-        remedy="mend the file",
-    )

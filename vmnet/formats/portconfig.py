@@ -13,6 +13,21 @@ from typing import Any
 from vmnet.errors import InvalidInput
 from vmnet.model.port import PORT_KEYS, PortAsk, parse_port
 
+_VID = ((int, str), 'the number of a VLAN, or "none"')
+_RATE = ((int, str), 'a text like "100mbit", a number of bit/s, or "none"')
+_SWITCH = ((bool, str), "true or false")
+#: What a key may be, and that in words; true is no number here, though Python thinks so.
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(PORT_KEYS, _SWITCH),
+    "vlan": _VID,
+    "native": _VID,
+    "trunk": ((int, str), 'VLANs like "10,20-29", a list of them, or "none"'),
+    "address": ((str,), 'a text like "10.0.0.5", a list of such texts, or "none"'),
+    "rate-in": _RATE,
+    "rate-out": _RATE,
+}
+_LISTS = ("trunk", "address")
+
 
 def port_ask(table: Mapping[str, Any]) -> PortAsk:
     """Return what a table asks of a port; its other keys are not looked at.
@@ -24,14 +39,19 @@ def port_ask(table: Mapping[str, Any]) -> PortAsk:
 
 
 def _text(key: str, value: Any) -> str:
+    kinds, expected = _KINDS[key]
+    several = value if key in _LISTS and isinstance(value, list) else [value]
+    if not several or any(type(each) not in kinds for each in several):
+        raise wrong(key, value, expected)
     if isinstance(value, bool):
         return "on" if value else "off"
-    if isinstance(value, int | str):
-        return str(value)
-    if isinstance(value, list) and all(type(each) in (int, str) for each in value):
-        return ",".join(map(str, value))
-    raise InvalidInput(
-        f"{key} is {type(value).__name__} {str(value)[:40]!r}",
-        code="bad-port",
-        remedy="write a text, a number, true or false, or a list of texts",
+    return ",".join(map(str, several))
+
+
+def wrong(key: str, value: object, expected: str) -> InvalidInput:
+    """Return the error for a value of the wrong kind."""
+    return InvalidInput(
+        f"{key} is {type(value).__name__} {str(value)[:40]!r}, expected {expected}",
+        code="config",
+        remedy="mend the file",
     )
