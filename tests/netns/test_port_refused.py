@@ -22,6 +22,8 @@ _BAD: dict[str, list[tuple[str, ...]]] = {
         *(("--trunk", text) for text in ("0", "4095", "10-5", "1-4095", "10,", "1-2-3", "-", "x")),
         ("--trunk", "10", "--native", "0"),
         ("--trunk", "10", "--native", "4095"),
+        ("--trunk", "10,20", "--native", "10"),
+        ("--trunk", "10", "--native", "10"),
         ("--native", "10"),
         ("--vlan", "10", "--trunk", "20"),
         ("--vlan", "10", "--native", "20"),

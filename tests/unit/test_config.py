@@ -105,6 +105,7 @@ def test_what_may_pass_is_read_and_what_up_is_to_make() -> None:
         ("vlan = 1.5", "vlan is float"),
         ('trunk = "29-20"', "29-20"),
         ("vlan = 1\ntrunk = 2", "exclude"),
+        ("trunk = [10, 20]\nnative = 10", "VLAN 10 is in the trunk and native"),
         ('rate-in = "0"', "rate"),
         ('rate-in = "fast"', "fast"),
         ('address = "10.0.0.300"', "10.0.0.300"),

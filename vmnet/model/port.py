@@ -191,7 +191,21 @@ def _vlans(base: Vlans | None, ask: PortAsk) -> Vlans | None:
             code="bad-vlan",
             remedy="give --trunk too, or --vlan for a port without tags",
         )
-    return Vlans(native or None, without(tagged, native or 0)) if tagged else None
+    if any(native in each.vids for each in tagged):
+        raise _both_ways(native or 0, tagged)
+    return Vlans(native or None, tagged) if tagged else None
+
+
+def _both_ways(native: int, tagged: tuple[VidRange, ...]) -> InvalidInput:
+    """Return the error for a VLAN whose frames would have to have a tag, and none."""
+    rest = ",".join(map(str, without(tagged, native)))
+    return InvalidInput(
+        f"VLAN {native} is in the trunk and native: its frames have a tag there or none, not both",
+        code="bad-vlan",
+        remedy=f"take it out of the trunk (--trunk {rest}), or give another --native, or none"
+        if rest
+        else f"give --vlan {native} for a port without tags, or leave --native out",
+    )
 
 
 def check_port(port: Port) -> Port:
