@@ -35,7 +35,8 @@ _BAD: dict[str, list[tuple[str, ...]]] = {
             for text in ("0mbit", "10MBIT", " 1mbit", "1mbit\n", "8mbps", "0x10")
         ),
         ("--rate-in", "1000000gbit1"),
-        ("--rate-in", "1000000000000001bit"),
+        ("--rate-in", "12000000000001bit"),
+        ("--rate-in", "99999gbit"),
         ("--rate-out", "9" * 30),
     ],
     "bad-address": [

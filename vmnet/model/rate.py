@@ -15,9 +15,10 @@ from vmnet.model.names import shorten
 
 #: Below that a single packet of the usual size takes more than a second.
 RATE_MIN = 12_000
-#: The largest bucket (2 GiB) is full in so few of the kernel's ticks beyond that that it could not
-#: tell the rate.
-RATE_MAX = 10**15
+#: Beyond that such a packet takes less than a nanosecond. The kernel accepts more, but it counts in
+#: whole ones (net/sched/sch_generic.c psched_ratecfg_precompute, psched_l2t_ns): none were taken
+#: from the bucket, and nothing held back.
+RATE_MAX = 12 * 10**12
 
 _RATE = re.compile(r"([0-9]{1,18})(bit|kbit|mbit|gbit|tbit)?", re.ASCII)
 _UNITS = {"bit": 1, "kbit": 10**3, "mbit": 10**6, "gbit": 10**9, "tbit": 10**12}
@@ -55,14 +56,19 @@ def parse_rate(text: str) -> int:
     match = _RATE.fullmatch(text)
     if match is None:
         raise _bad(f"{shorten(text)!r} is no rate", "write it like 100mbit, 1gbit or 500kbit")
+    shown = shorten(text)
     rate = int(match[1]) * _UNITS[match[2] or "bit"]
     if rate < RATE_MIN:
         raise _bad(
-            f"a rate of {text} is less than a packet of 1500 bytes a second ({RATE_MIN} bit/s)",
+            f"a rate of {shown} is less than a packet of 1500 bytes a second ({RATE_MIN} bit/s)",
             "give more, or none for no limit",
         )
     if rate > RATE_MAX:
-        raise _bad(f"a rate of {text} is more than the kernel can count", "leave it out")
+        raise _bad(
+            f"a rate of {shown} cannot be held: the kernel counts in nanoseconds, and a packet of "
+            "1500 bytes would take less than one",
+            f"give at most {rate_text(RATE_MAX)}, or none for no limit",
+        )
     return rate - rate % 8
 
 
