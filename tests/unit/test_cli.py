@@ -12,10 +12,11 @@ import typer
 from typer.testing import CliRunner
 
 from vmnet import __version__
-from vmnet.entry import cli, door, verbs
+from vmnet.entry import cli, door, uplinkcli, verbs
 from vmnet.errors import InvalidInput
 from vmnet.model.nic import Wish
 from vmnet.model.vhost import Policy
+from vmnet.service import uplinks
 
 COMMANDS = [
     ["attach"],
@@ -45,6 +46,8 @@ COMMANDS = [
     ["host", "uninstall"],
     ["host", "status"],
 ]
+#: Options that exclude each other.
+BOTH_TIMES = ("--confirm-within=60", "--no-timer")
 GROUPS: list[list[str]] = [[], ["bridge"], ["config"], ["hook"]]
 
 
@@ -170,6 +173,21 @@ def ended(
         (["bridge", "create", "a b"], "bad-link-name"),
         (["bridge", "create", "br0", "--mtu", "65522"], "bad-mtu"),
         (["bridge", "delete", ""], "bad-link-name"),
+        (["bridge", "create", ""], "bad-link-name"),
+        (["bridge", "add-uplink", "", "eth1"], "bad-link-name"),
+        (["bridge", "add-uplink", "br0", ""], "bad-link-name"),
+        (["bridge", "confirm", ""], "bad-link-name"),
+        (["bridge", "remove-uplink", "br0", ""], "bad-link-name"),
+        (["bridge", "add-uplink", "br0", "eth1", *BOTH_TIMES], "timer-options"),
+        (["bridge", "add-uplink", "br0", "eth1", *reversed(BOTH_TIMES)], "timer-options"),
+        (["host", "install", "--root", ""], "bad-root"),
+        (["host", "uninstall", "--root", ""], "bad-root"),
+        (["host", "status", "--root", ""], "bad-root"),
+        (["host", "install", "--group", ""], "bad-group"),
+        (["hook", "install", "--python", "", "--dry-run"], "hook-python"),
+        (["--config", "", "config", "check"], "bad-config-path"),
+        (["--config", "", "up"], "bad-config-path"),
+        (["--config", "", "down"], "bad-config-path"),
         (["list", "a/b"], "bad-vm-name"),
         (["run", "vm1", "--json", "--nic", "colour=blue", "--", "true"], "bad-nic-spec"),
     ],
@@ -238,3 +256,8 @@ def test_nics_of_a_launch_are_numbered_and_share_the_policy_they_do_not_say() ->
         Wish("vm1", 0, vhost=Policy.REQUIRE),
         Wish("vm1", 1, queues=2, vhost=Policy.OFF),
     ]
+
+
+def test_the_time_to_confirm_that_help_names_is_the_services() -> None:
+    assert uplinkcli.CONFIRM_SECONDS == uplinks.CONFIRM_SECONDS
+    assert "(60)" in shown("bridge", "add-uplink", "--help")

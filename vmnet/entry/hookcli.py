@@ -51,7 +51,7 @@ def hook_install(
     from vmnet.service import hookfile
 
     state["json"] = json
-    script = Script(python or sys.executable, timeout)
+    script = Script(sys.executable if python is None else python, timeout)
     done = hookfile.install(files.libvirt_hook(), script, dry_run=dry_run, wait=wait)
     say_hook.installed(done, dry_run=dry_run, as_json=json)
 

@@ -12,22 +12,45 @@ from typing import Annotated
 import typer
 
 from vmnet.entry.options import WAIT, DryRun, Json, Wait, state
+from vmnet.errors import InvalidInput
 
 BridgeName = Annotated[str, typer.Argument(metavar="BRIDGE", help="The bridge's name.")]
+#: As `vmnet.service` has it, which `--help` does without.
+CONFIRM_SECONDS = 60
 NicName = Annotated[str, typer.Argument(metavar="NIC", help="The name of a NIC of this host's.")]
 ConfirmWithin = Annotated[
-    int,
-    typer.Option(metavar="SECONDS", help="Put all back unless confirmed so soon.", min=1),
+    int | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="Put all back unless confirmed so soon.",
+        min=1,
+        show_default=str(CONFIRM_SECONDS),
+    ),
 ]
 NoTimer = Annotated[
     bool, typer.Option("--no-timer", help="Never put back: there is another way to this host.")
 ]
 
 
+def _within(seconds: int | None, *, no_timer: bool) -> int | None:
+    """Return after how many seconds all is put back; None for never.
+
+    Raises:
+        InvalidInput: both are asked for.
+    """
+    if no_timer and seconds is not None:
+        raise InvalidInput(
+            "--no-timer and --confirm-within exclude each other: one never puts back, one does",
+            code="timer-options",
+            remedy="leave one of them out; without another way to this host, --no-timer",
+        )
+    return None if no_timer else seconds or CONFIRM_SECONDS
+
+
 def add_uplink(
     bridge: BridgeName,
     nic: NicName,
-    confirm_within: ConfirmWithin = 60,
+    confirm_within: ConfirmWithin = None,
     no_timer: NoTimer = False,
     dry_run: DryRun = False,
     json: Json = False,
@@ -47,8 +70,8 @@ def add_uplink(
     from vmnet.entry import say_uplink
 
     state["json"] = json
-    seconds = None if no_timer else confirm_within
-    done = service.add_uplink(bridge, nic, confirm_within=seconds, dry_run=dry_run, wait=wait)
+    within = _within(confirm_within, no_timer=no_timer)
+    done = service.add_uplink(bridge, nic, confirm_within=within, dry_run=dry_run, wait=wait)
     say_uplink.added(bridge, nic, done, dry_run=dry_run, as_json=json)
 
 

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from vmnet.errors import NotFound, of_errno
+from vmnet.errors import InvalidInput, NotFound, of_errno
 from vmnet.kernel import devices, rootfile
 from vmnet.kernel.daemons import running
 from vmnet.kernel.ioctl import VHOST_NODE
@@ -36,8 +36,15 @@ def top_of(root: str) -> str:
     """Return the folder in which a host's files are, every link followed.
 
     Raises:
+        InvalidInput: it is empty, which would be the folder one happens to be in.
         NotFound: it is no folder.
     """
+    if not root:
+        raise InvalidInput(
+            "the root is an empty text, and no folder",
+            code="bad-root",
+            remedy="give --root DIR, or leave --root out for this host",
+        )
     try:
         top = os.path.realpath(root, strict=True)
     except OSError as error:

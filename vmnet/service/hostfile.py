@@ -73,6 +73,7 @@ def status(root: str = _HERE) -> HostStatus:
         root: the folder that a host's files are in.
 
     Raises:
+        InvalidInput: the root is empty.
         NotFound: no such folder.
         Conflict: others than root can change the way to a file.
     """
@@ -98,7 +99,7 @@ def install(
         wait: how long to wait for another vmnet that does the same, in seconds.
 
     Raises:
-        InvalidInput: there can be no such group.
+        InvalidInput: there can be no such group, or the root is empty.
         NotFound: no such group or folder.
         Conflict: a file is not vmnet's or was changed, or others than root can change the way.
     """
@@ -136,6 +137,7 @@ def uninstall(
         wait: as of `install`.
 
     Raises:
+        InvalidInput: the root is empty.
         NotFound: no such folder.
         Conflict: a file was changed, or others than root can change the way to it.
     """
