@@ -47,6 +47,7 @@ PORTS = """
 [bridge.br0]
 vlan-filtering = true
 [bridge.br1]
+vlan-filtering = true
 mtu = 9000
 [network.lan]
 bridge = "br0"
@@ -89,7 +90,7 @@ def test_what_may_pass_is_read_and_what_up_is_to_make() -> None:
     assert found.taps["tap0"].mac == "52:54:00:00:00:01"
     assert found.own_bridges == (
         BridgeRule("br0", None, vlan_filtering=True),
-        BridgeRule("br1", 9000),
+        BridgeRule("br1", 9000, vlan_filtering=True),
     )
     assert [(each.wish.vm, each.wish.nic, each.owner) for each in found.nics] == [
         ("web", 0, "qemu"),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from vmnet.errors import ConfigError, InvalidInput, NotFound
+from vmnet.formats.contradictions import contradictions
 from vmnet.formats.hostconfig import BridgeRule, NicRule, bridge_rule, nic_rule
 from vmnet.formats.portconfig import port_ask
 from vmnet.model.mac import parse_guest_mac
@@ -107,15 +108,10 @@ def parse_config(text: str, source: str) -> Config:
     default = _typed(source, "default", data.get("default"), str, "the name of a network")
     if default is not None and default not in networks:
         raise _bad(source, "default", f"names no network: {default!r}")
-    return Config(
-        source,
-        default,
-        networks,
-        taps,
-        _bridges(source, data),
-        _own_bridges(source, data),
-        _nics(source, data, networks),
-    )
+    bridges, nics = _own_bridges(source, data), _nics(source, data, networks)
+    for at, why in contradictions(networks, default, bridges, nics, taps):
+        raise _bad(source, at, why)
+    return Config(source, default, networks, taps, _bridges(source, data), bridges, nics)
 
 
 def _check_limits(source: str, data: dict[str, Any]) -> None:
