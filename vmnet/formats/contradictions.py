@@ -106,8 +106,8 @@ def _nic(
         yield (
             at,
             (
-                f"says no address of its own: network {network.name!r} guards {', '.join(prefixes)}, "
-                "and IPv4 is checked one by one"
+                f"says no address of its own: network {network.name!r} guards "
+                f"{', '.join(prefixes)}, and IPv4 is checked one by one"
             ),
         )
     yield from _on_bridge(at, port, nic.wish.mtu or network.mtu, network, own)

@@ -136,9 +136,8 @@ def sweep(there: Filter, living: frozenset[str], bridges: frozenset[str]) -> Pla
         for link, entries in sorted(dead.items())
         if link.isdigit()
     ]
-    left = set(there.entries) - {link for link in dead if link.isdigit()}
     gone = there.strict - bridges
-    if not left and not (there.strict - gone):
+    if len(dead) == len(there.entries) and not (there.strict - gone):
         return Plan((Move(RemoveFilter()),))
     moves += [Move(SetStrict(bridge, strict=False)) for bridge in sorted(gone)]
     return Plan(tuple(moves))

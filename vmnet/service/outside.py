@@ -48,11 +48,11 @@ def clear(
     Raises:
         VmnetError: some of it could not be taken away.
     """
-    plan = _plan(netlink, vms, gone)
+    plan = _plan(netlink, vms, gone, dry_run=dry_run)
     if dry_run or not plan.moves:  # nothing is left that could come back
         return plan
     with locked_for(FILTER_LOCK, wait=wait, dry_run=False):
-        plan = _plan(netlink, vms, gone)
+        plan = _plan(netlink, vms, gone, dry_run=False)
         carry_out(netlink, plan)
     return plan
 
@@ -69,7 +69,7 @@ def cleared_on_failure(netlink: Netlink, vm: str, *, dry_run: bool) -> Iterator[
         raise
 
 
-def _plan(netlink: Netlink, vms: tuple[str, ...], gone: frozenset[str]) -> Plan:
+def _plan(netlink: Netlink, vms: tuple[str, ...], gone: frozenset[str], *, dry_run: bool) -> Plan:
     found = list(marked(netlink, *vms))
     alive = {tag.generation for link, tag in found if link.is_tap and link.name not in gone}
     stray = [link for link, tag in found if link.kind == "ifb" and tag.generation not in alive]
@@ -77,7 +77,9 @@ def _plan(netlink: Netlink, vms: tuple[str, ...], gone: frozenset[str]) -> Plan:
         stray += _half_made(netlink.links(IFB_PREFIX.encode()))
     moves = [Move(DeleteLink(Ref(link.name, link.index))) for link in stray]
     filtered = look_at_filter(needed=False)
-    living = frozenset(name for name in filtered.entries if not name.isdigit()) - gone
+    living = frozenset(name for name in filtered.entries if not name.isdigit())
+    if dry_run:  # else what still has its name was opened meanwhile, and lives
+        living -= gone
     bridges = frozenset(name for name in filtered.strict if netlink.link(name) is not None)
     return Plan((*moves, *sweep(filtered, living, bridges).moves))
 
