@@ -121,21 +121,23 @@ class Traced:
         return next(own, len(calls) + 1)
 
 
-def traced(argv: list[str], options: list[str]) -> Traced:
-    """Run a program, and all it forks, under strace."""
+def traced(argv: list[str], options: list[str], *, forks: bool = True) -> Traced:
+    """Run a program, and all it forks unless that is to go free, under strace."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        with under_strace(argv, ["-o", str(log), *options]) as process:
+        with under_strace(argv, ["-o", str(log), *options], forks=forks) as process:
             done = ended(process)
         text = log.read_text(errors="replace")
     return Traced(done.status, done.out, done.err, text)
 
 
 @contextmanager
-def under_strace(argv: list[str], options: list[str]) -> Iterator[subprocess.Popen[str]]:
+def under_strace(
+    argv: list[str], options: list[str], *, forks: bool = True
+) -> Iterator[subprocess.Popen[str]]:
     """Start a program under strace; what is left of both at the end is killed."""
     with subprocess.Popen(
-        ["strace", "-f", *options, "--", *argv],
+        ["strace", *(["-f"] if forks else []), *options, "--", *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

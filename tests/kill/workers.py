@@ -15,14 +15,22 @@ Job = TypeVar("Job")
 Answer = TypeVar("Answer")
 
 
-def in_workers(work: Callable[[Job], Answer], jobs: Sequence[Job]) -> list[Answer]:
-    """Return `work(job)` for each job, in their order; every worker takes every second one."""
+def in_workers(
+    work: Callable[[Job], Answer], jobs: Sequence[Job], count: int = WORKERS
+) -> list[Answer]:
+    """Return `work(job)` for each job, in their order; the workers take turns.
+
+    Args:
+        work: what is done for each.
+        jobs: what there is to do.
+        count: how many workers; more than there are processors for what waits most of the time.
+    """
     workers = []
-    for number in range(WORKERS):
+    for number in range(count):
         file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it has been read
         pid = os.fork()
         if pid == 0:
-            _be_worker(work, jobs[number::WORKERS], file)
+            _be_worker(work, jobs[number::count], file)
         workers.append((pid, file))
     answers: list[Answer | None] = [None] * len(jobs)
     failures = []
@@ -34,7 +42,7 @@ def in_workers(work: Callable[[Job], Answer], jobs: Sequence[Job]) -> list[Answe
         if os.waitstatus_to_exitcode(status):
             failures.append(told)
         else:
-            answers[number::WORKERS] = told
+            answers[number::count] = told
     assert not failures, "\n".join(failures)
     return [answer for answer in answers if answer is not None]
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 
 from tests.kill.strace import INSTALLED
 from tests.netns.commands import start, until
+from tests.netns.guardians import guardians
 from tests.netns.places import other_network
 from tests.support.lab import REPO, Lab, checked, run
 from vmnet.kernel.guardian import Guardian
@@ -138,28 +139,17 @@ def test_what_is_confirmed_stays(lab: Lab) -> None:
     lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "1")
     lab.vmnet("bridge", "confirm", "br0")
     assert "until=" not in lab.link("eth1")["ifalias"]
-    until(lambda: not _guardians())
+    until(lambda: not guardians())
     assert _is_port(lab)
-
-
-def _guardians() -> list[str]:
-    """Return the guardians of this network namespace."""
-    here, found = os.readlink("/proc/self/ns/net"), []
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            name = (path / "comm").read_text().strip()
-            if name == "vmnet-guardian" and os.readlink(path / "ns/net") == here:
-                found.append(path.name)
-    return found
 
 
 @pytest.mark.usefixtures("gateway")
 def test_a_guardian_outlives_the_signals_of_a_lost_connection(lab: Lab) -> None:
     before = _network(lab)
     lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "2")
-    (pid,) = _guardians()
+    (pid,) = guardians()
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-        os.kill(int(pid), number)
+        os.kill(pid, number)
     until(lambda: _network(lab) == before)
 
 
@@ -177,7 +167,7 @@ def test_a_deadline_before_the_change_does_not_end_the_guardian(lab: Lab, tmp_pa
         changed.touch()
         guardian.settle()
     until(lambda: not changed.exists())
-    until(lambda: not _guardians())
+    until(lambda: not guardians())
     assert lab.links() == {}
 
 
@@ -191,7 +181,7 @@ def test_killed_at_any_message_all_is_put_back(lab: Lab, k: int, tmp_path: Path)
     add = [INSTALLED, "bridge", "add-uplink", "br0", "eth1", "--confirm-within", "2"]
     done = run(["strace", *inject, *add])
     assert done.status in (0, -signal.SIGKILL, 128 + signal.SIGKILL), done
-    until(lambda: not _guardians() and _network(lab) == before)
+    until(lambda: not guardians() and _network(lab) == before)
 
 
 @pytest.mark.usefixtures("gateway")
@@ -217,9 +207,9 @@ def test_where_the_guardian_was_killed_too_the_next_command_puts_back(
 ) -> None:
     before = _network(lab)
     lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "1")
-    (pid,) = _guardians()
-    os.kill(int(pid), signal.SIGKILL)
-    until(lambda: not _guardians())
+    (pid,) = guardians()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not guardians())
     if mended_by == ("gc",):
         until(lambda: lab.vmnet("gc", "--dry-run", "--json").json["links"] != [])
         assert _is_port(lab)

@@ -240,6 +240,25 @@ def test_after_the_deadline_somebody_else_keeps_watch() -> None:
     assert kinds(added(view, replace(late, seconds=None))) == [SetAlias]
 
 
+def test_where_the_tag_alone_was_left_it_is_as_fresh() -> None:
+    view = after(VIEW, added(VIEW))
+    left = after(view, Plan(removed(view).moves[:-1]))
+    assert nic_of(left).link.alias != ""
+    later = Timer("00000001", 1061, None)
+    plan = added(left, later)
+    assert after(left, plan) == after(VIEW, added(VIEW, later))
+    assert unordered(undone(after(left, plan), plan)) == unordered(VIEW)
+
+
+def test_where_more_than_the_tag_was_left_it_has_to_be_removed_first() -> None:
+    view = after(VIEW, added(VIEW))
+    moves = removed(view).moves
+    for length in range(1, len(moves) - 1):
+        with pytest.raises(Conflict) as caught:
+            added(after(view, Plan(moves[:length])))
+        assert caught.value.code == "uplink-unfinished"
+
+
 # ---- confirmed
 
 

@@ -66,9 +66,11 @@ def plan_uplink(view: UplinkView, bridge: str, nic: str, timer: Timer) -> Plan:
         VmnetError: it cannot be; `vmnet.plan.uplinkrefusals` says what stands in the way.
     """
     whole, end = check_uplink(view, bridge, nic)
-    tag = parse_uplink(end.link.alias)
+    tag = tag_in_force(view)
     if tag is not None:
         return _again(tag, whole.link, end, timer)
+    if parse_uplink(end.link.alias) is not None:
+        end = replace(end, link=replace(end.link, alias=""))
     check_place(view, whole, end)
     check_managed(view.nic_facts, end.link, bridge)
     check_movable(view, whole, end)
@@ -86,6 +88,16 @@ def plan_uplink(view: UplinkView, bridge: str, nic: str, timer: Timer) -> Plan:
     if tag.was_down:
         moves.append(Move(SetUp(_ref(end.link)), SetUp(_ref(end.link), up=False)))
     return Plan(tuple(moves), tuple(_notes(view, whole, moved)))
+
+
+def tag_in_force(view: UplinkView) -> UplinkTag | None:
+    """Return a NIC's tag, or None if all but the tag was put back: its guardian was killed."""
+    nic, whole = view.nic, view.bridge
+    tag = None if nic is None else parse_uplink(nic.link.alias)
+    if tag is None or nic is None or whole is None or nic.link.master:
+        return tag
+    of_this_one = tag.bridge == whole.link.name
+    return None if of_this_one and len(plan_put_back(view, tag).moves) == 1 else tag
 
 
 def _again(tag: UplinkTag, bridge: Link, nic: End, timer: Timer) -> Plan:

@@ -34,6 +34,7 @@ from vmnet.plan.uplink import (
     plan_put_back,
     plan_uplink,
     plan_uplink_remove,
+    tag_in_force,
 )
 from vmnet.plan.uplinkrefusals import check_bridge
 from vmnet.service.base import carry_out, changing, complain, locked_for, opened
@@ -128,7 +129,7 @@ def _carry_out(netlink: Netlink, plan: Plan, view: UplinkView, timer: Timer) -> 
     bridge, nic = view.bridge, view.nic
     if bridge is None or nic is None:
         raise TypeError("a plan for links that are not there")
-    fresh = parse_uplink(nic.link.alias) is None
+    fresh = tag_in_force(view) is None
     verify = partial(_verify_added, netlink, bridge.link.name, nic) if fresh else None
     if timer.until is None:
         carry_out(netlink, plan, verify)
