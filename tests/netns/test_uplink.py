@@ -341,8 +341,8 @@ def test_again_says_how_long_there_is_to_confirm(lab: Lab) -> None:
 @pytest.mark.usefixtures("gateway")
 def test_too_late_a_confirmation_says_that_nobody_put_it_back(lab: Lab) -> None:
     lab.vmnet("bridge", "add-uplink", "br0", "eth1", "--confirm-within", "1")
-    (pid,) = _guardians()
-    os.kill(int(pid), signal.SIGKILL)
+    (pid,) = guardians()
+    os.kill(pid, signal.SIGKILL)
     until(lambda: lab.vmnet("gc", "--dry-run", "--json").json["links"] != [])
     until(lambda: "over" in lab.vmnet("bridge", "confirm", "br0", "--dry-run").err)
     (note,) = lab.vmnet("bridge", "confirm", "br0", "--json").json["notes"]
