@@ -11,6 +11,7 @@ import pytest
 
 import vmnet
 from tests.netns import commands, locks, taps
+from tests.netns.places import in_child
 from tests.support.lab import VENV_BIN, Lab, checked
 from vmnet.kernel.closing import AT_ONCE, Closing
 from vmnet.kernel.links import Netlink
@@ -27,12 +28,22 @@ def _bridge(lab: Lab) -> None:
 
 
 def _attach(vms: Iterable[str], nics: int = 1) -> dict[str, str]:
-    """Attach in this process; return the TAP of each VM's first NIC."""
-    found = {}
-    for vm in vms:
-        for nic in reversed(range(nics)):
-            found[vm] = vmnet.attach(vmnet.Wish(vm=vm, nic=nic, bridge="br0")).tap
-    return found
+    """Attach in one process, and not in this one: what it loads other tests must not have.
+
+    Returns:
+        The TAP of each VM's first NIC.
+    """
+    names = list(vms)
+
+    def work() -> dict[str, str]:
+        found = {}
+        for vm in names:
+            for nic in reversed(range(nics)):
+                found[vm] = vmnet.attach(vmnet.Wish(vm=vm, nic=nic, bridge="br0")).tap
+        return found
+
+    made: dict[str, str] = in_child(work)
+    return made
 
 
 def _filtered(lab: Lab) -> set[str]:
