@@ -40,7 +40,13 @@ _HELD_SECONDS, _SECONDS = 20, 30
 def put_home(lab: Lab) -> None:
     """Make a NIC eth1 with addresses and routes, and its other end."""
     lab.sh(_HOME)
-    until(lambda: "inet6 fe80" in checked(["ip", "address", "show", "dev", "eth1"]).out)
+    until(_is_home)
+
+
+def _is_home() -> bool:
+    """Say whether the kernel has made eth1's own address, and tries none any more."""
+    shown = checked(["ip", "address", "show", "dev", "eth1"]).out
+    return "inet6 fe80" in shown and "tentative" not in shown
 
 
 def put_bridge(lab: Lab) -> None:

@@ -38,8 +38,8 @@ from vmnet.service.domains import (
 
 #: A guest younger than this may not have loaded its driver yet, in seconds.
 BOOT_SECONDS = 60
-#: How often a worker sleeps while QEMU makes it and no driver has set up a ring.
-ASLEEP_WAKES = 3
+#: How often a worker sleeps while QEMU makes it and no driver has set up a ring: 1 to 4 times.
+ASLEEP_WAKES = 8
 
 
 @dataclass
