@@ -191,6 +191,19 @@ def test_a_half_made_bridge_is_completed(lab: Lab) -> None:
     assert lab.link("br0")["mtu"] == 1500
 
 
+def test_a_link_that_sits_on_another_namespaces_link_of_that_index_does_not_matter(
+    lab: Lab,
+) -> None:
+    """The other end of a pair that leads elsewhere shows that namespace's index."""
+    lab.vmnet("bridge", "create", "br0")
+    index = lab.link("br0")["ifindex"]
+    far = f"ip link add x index {index} type veth peer name y netns $PPID"
+    lab.sh(f"unshare --net sh -ec '{far}'")
+    assert lab.link("y")["link_index"] == index
+    lab.vmnet("bridge", "delete", "br0")
+    assert "br0" not in lab.links()
+
+
 @pytest.mark.parametrize("command", [("gc",), ("bridge", "delete", "br0")], ids=["gc", "delete"])
 def test_a_half_made_bridge_is_removed(lab: Lab, command: tuple[str, ...]) -> None:
     _leave_half_made(lab, "br0")

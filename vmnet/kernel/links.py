@@ -88,7 +88,10 @@ class Netlink(Channel):
         request = link_message(_GETLINK, REQUEST | DUMP, [("IFLA_EXT_MASK", _SKIP_STATS)])
         messages = (decoded(ifinfmsg, raw) for raw in self.dump(encoded(request)))
         return [
-            str(m.get_attr("IFLA_IFNAME")) for m in messages if m.get_attr("IFLA_LINK") == index
+            str(m.get_attr("IFLA_IFNAME"))
+            for m in messages
+            # A pair's other end elsewhere has the index of a link of that namespace.
+            if m.get_attr("IFLA_LINK") == index and m.get_attr("IFLA_LINK_NETNSID") is None
         ]
 
     def addresses(self, index: int) -> list[str]:
