@@ -17,7 +17,7 @@ page() {
         --name "$summary" --version-string "$($vmnet --version | cut -d' ' -f2)" \
         --output "$out/$name.1" "$vmnet${*:+ $*}"
     # It calls every page VMNET, and makes one paragraph of the examples.
-    sed -i -e "s/^\\.TH VMNET /.TH $(echo "$name" | tr "[:lower:]" "[:upper:]") /" \
+    sed -i -e "s/^\\.TH .* \"1\" /.TH $(echo "$name" | tr "[:lower:]" "[:upper:]") \"1\" /" \
         -e '/^Examples:$/,/^\.SH/ { s/^\.IP$/&\n.nf/; s/^\.SH/.fi\n&/ }' "$out/$name.1"
 }
 

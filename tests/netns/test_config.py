@@ -253,3 +253,23 @@ def test_the_policy_of_a_network_counts_unless_another_is_given(lab: Lab, file: 
     assert "vhost-net is required" in lab.vmnet(*attach, status=9).err
     done = lab.vmnet(*attach, "--no-vhost", "--dry-run", "--json").json
     assert done["data_path"]["reason"] == "asked-not"
+
+
+def test_the_default_networks_vhost_policy_holds_the_second_time_too(
+    lab: Lab, tmp_path: Path
+) -> None:
+    path = tmp_path / "vmnet.toml"
+    path.write_text('default = "lan"\n[network.lan]\nbridge = "br0"\nvhost = "off"\n')
+    words = ("--config", str(path), "attach", "vm1", "--json")
+    lab.vmnet("bridge", "create", "br0")
+    for _ in range(2):
+        assert lab.vmnet(*words).json["data_path"]["reason"] == "asked-not"
+    shown = lab.vmnet("--config", str(path), "explain", "vm1", "--json").json
+    vhost = shown["nics"][0]["settings"]["vhost"]
+    assert vhost == {"value": "off", "source": "network 'lan'"}
+
+
+def test_every_address_given_counts(lab: Lab) -> None:
+    lab.vmnet("bridge", "create", "br0")
+    words = ("attach", "vm1", "--address", "10.0.0.5", "--address", "10.0.0.6,10.0.0.7", "--json")
+    assert lab.vmnet(*words).json["port"]["address"] == "10.0.0.5,10.0.0.6,10.0.0.7"

@@ -298,7 +298,7 @@ def test_systemd_takes_the_unit(tree: Path) -> None:
         ("[Service]", "[Servcie]", "Unknown section"),
         ("=oneshot", "=oneshoot", "Failed to parse service type"),
         ("AfterExit=yes", "AfterExit=perhaps", "Failed to parse boolean"),
-        ("ExecStart=/usr", "ExecStart=usr", "nor an absolute path"),
+        ("ExecStart=vmnet", "ExecStart=bin/vmnet", "nor an absolute path"),
     ],
 )
 def test_systemd_shows_a_broken_unit(tree: Path, old: str, new: str, said: str) -> None:

@@ -147,3 +147,26 @@ def test_a_dry_run_of_down_names_what_stays(lab: Lab, config: Path) -> None:
     done = vmnet(lab, config, "down", "--dry-run", status=5)
     assert "'br0' is in use: addresses 10.1.0.1/24" in done.err
     assert "'br1'" not in done.err
+
+
+def test_what_changes_in_the_default_network_comes_to_the_nics(lab: Lab, config: Path) -> None:
+    vmnet(lab, config, "up")
+    config.write_text(_CONFIG.replace("100mbit", "50mbit"))
+    assert _changed(vmnet(lab, config, "up", "--json")) == ["vm web nic 0", "vm db nic 0"]
+    assert _changed(vmnet(lab, config, "up", "--json")) == []
+
+
+def test_after_somebody_flushed_all_rules_up_restores_them(lab: Lab, config: Path) -> None:
+    """As a reload of the host's own nftables.conf does; in the default network as in another."""
+    vmnet(lab, config, "up")
+    there = _made(lab)
+    lab.sh("nft flush ruleset")
+    vmnet(lab, config, "up")
+    assert _made(lab) == there
+    assert _changed(vmnet(lab, config, "up", "--json")) == []
+
+
+def test_each_failure_says_what_it_is_about(lab: Lab, config: Path) -> None:
+    config.write_text(_CONFIG.replace('"nobody"', '"nosuch"'))
+    done = vmnet(lab, config, "up", status=None)
+    assert "vm web nic 0: no user 'nosuch' here" in done.err

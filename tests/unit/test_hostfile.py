@@ -20,7 +20,6 @@ from vmnet.model.hostfile import (
     GROUP_FILE,
     HOST_FILES,
     MODULE_FILE,
-    UNIT_COMMAND,
     UNIT_FILE,
     AtBoot,
     Spot,
@@ -257,10 +256,19 @@ def test_a_tree_is_named_in_what_would_help() -> None:
     assert disabled.remedy == "systemctl --root='/srv/a b' enable vmnet"
     # Nothing that would put a link into this host's own /usr/bin.
     assert missing.remedy == "install vmnet in /srv/a b"
-    assert "/srv/a b/usr/bin/vmnet" in missing.what
+    assert "/srv/a b/usr/bin" in missing.what
+
+
+def test_what_is_to_be_typed_for_a_tree_names_it() -> None:
+    told = {finding.remedy for finding in about_files(found(State.CHANGED), "/srv/a b")}
+    assert told == {"vmnet host install --root '/srv/a b' --force"}
+    for make, verb in ((plan_install, "install"), (plan_uninstall, "uninstall")):
+        with pytest.raises(Conflict) as caught:
+            make(found(State.CHANGED), force=False, top="/srv/t")
+        assert f"`vmnet host {verb} --root /srv/t --force`" in caught.value.remedy
 
 
 def test_the_unit_runs_what_is_looked_for() -> None:
     lines = TEXTS[UNIT_FILE].splitlines()
-    assert f"ExecStart={UNIT_COMMAND} up" in lines
+    assert "ExecStart=vmnet up" in lines
     assert "WantedBy=multi-user.target" in lines

@@ -97,8 +97,9 @@ def config_check(json: Json = False) -> None:
 def up(dry_run: DryRun = False, json: Json = False, wait: Wait = WAIT) -> None:
     """Bring about what the configuration wishes.
 
-    Its bridges, then its VMs' NICs. What is there already stays as it is; what fails does not stop
-    the rest. At boot, the unit vmnet.service does this.
+    Its bridges, then its VMs' NICs. What is there as wished stays untouched, what differs is
+    changed; what fails does not stop the rest. What the file does not name any more stays too:
+    `vmnet detach`, `vmnet bridge delete`. At boot, the unit vmnet.service does this.
 
     \b
     Examples:
@@ -111,7 +112,7 @@ def up(dry_run: DryRun = False, json: Json = False, wait: Wait = WAIT) -> None:
     state["json"] = json
     done = service.up(config(), dry_run=dry_run, wait=wait)
     say_whole.parts(done, dry_run=dry_run, as_json=json)
-    service.raise_all([part.error for part in done if part.error is not None])
+    service.raise_all(say_whole.failures(done))
 
 
 def down(dry_run: DryRun = False, json: Json = False, wait: Wait = WAIT) -> None:
@@ -129,4 +130,4 @@ def down(dry_run: DryRun = False, json: Json = False, wait: Wait = WAIT) -> None
     state["json"] = json
     done = service.down(config(), dry_run=dry_run, wait=wait)
     say_whole.parts(done, dry_run=dry_run, as_json=json)
-    service.raise_all([part.error for part in done if part.error is not None])
+    service.raise_all(say_whole.failures(done))

@@ -25,6 +25,8 @@ _VALUES = {
     "rate-in": ("RATE", "Limit to the guest, e.g. 100mbit; none: no limit."),
     "rate-out": ("RATE", "Limit from the guest, e.g. 100mbit; none: no limit."),
 }
+#: Those of which each one given counts.
+_LISTS = ("trunk", "address")
 #: Options that switch something.
 _SWITCHES = {
     "guard": "Only the guest's own MAC, no bridge control frames (on by default).",
@@ -40,11 +42,17 @@ def _parameters() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, (metavar, text) in _VALUES.items():
         option = typer.Option(f"--{key}", metavar=metavar, help=text)
-        found[key] = Annotated[str | None, option]
+        found[key] = Annotated[list[str] | None if key in _LISTS else str | None, option]
     for key, text in _SWITCHES.items():
         option = typer.Option(f"--{key}/--no-{key}", help=text, show_default=False)
         found[key] = Annotated[bool | None, option]
     return found
+
+
+def _text(value: list[str] | str | bool | None) -> str | None:  # noqa: FBT001 - a value
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return ",".join(value) if isinstance(value, list) else value
 
 
 def port_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -58,7 +66,7 @@ def port_options(command: Callable[..., None]) -> Callable[..., None]:
 
         state["json"] = given.get("json", False)
         values = {key: given.pop(name) for key, name in names.items()}
-        texts = {k: {True: "on", False: "off"}.get(v, v) for k, v in values.items()}
+        texts = {key: _text(value) for key, value in values.items()}
         command(port=parse_port(texts), **given)
 
     own = inspect.signature(command)

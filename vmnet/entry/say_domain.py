@@ -163,7 +163,8 @@ def explained(vm: str, found: Sequence[Explained], notes: Sequence[str], *, as_j
     for each in found:
         tap = f", tap {report.safe(each.tap)}" if each.tap else ""
         report.answer(f"{report.safe(vm)} nic {each.nic}{tap}")
+        width = max((len(setting.name) for setting in each.settings), default=0)
         for setting in each.settings:
             value, source = report.safe(setting.value), report.safe(setting.source)
-            report.answer(f"  {setting.name:8} {value:18} {source}")
+            report.answer(f"  {setting.name:{width}} {value:18} {source}")
     say.notes(notes)

@@ -7,12 +7,14 @@ Privilege: none.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vmnet.entry import report, say
+from vmnet.errors import VmnetError
 from vmnet.formats.config import Config
+from vmnet.formats.hostconfig import NicRule
 from vmnet.model.network import Network
-from vmnet.model.port import port_settings
+from vmnet.model.port import PORT_KEYS, port_settings, port_texts
 
 if TYPE_CHECKING:
     from vmnet.service import Part
@@ -35,8 +37,7 @@ def config(found: Config, *, as_json: bool) -> None:
     for name, rule in found.taps.items():
         report.answer(f"tap {report.safe(name)}: network {report.safe(rule.network)}")
     for each in found.nics:
-        on = each.wish.network or found.default or "none"
-        report.answer(f"vm {report.safe(each.wish.vm)} nic {each.wish.nic}: {report.safe(on)}")
+        report.answer(_nic(each, found.default))
 
 
 def _config_data(found: Config) -> None:
@@ -66,19 +67,50 @@ def _config_data(found: Config) -> None:
                 }
                 for b in found.own_bridges
             },
-            "vms": [{"vm": each.wish.vm, "nic": each.wish.nic} for each in found.nics],
+            "vms": [_nic_data(each) for each in found.nics],
         }
     )
+
+
+#: What is said of a NIC beside its number and network, and beside what may pass.
+_SAID = ("mac", "mtu", "queues", "vhost", "owner", *PORT_KEYS)
 
 
 def _network(network: Network, *, default: bool) -> None:
     mark = " (default)" if default else ""
     mtu = "the bridge's" if network.mtu is None else str(network.mtu)
     strict = ", strict" if network.strict else ""
+    uplinks = f", uplinks {', '.join(network.uplinks)}" if network.uplinks else ""
     report.answer(
         f"network {report.safe(network.name)}{mark}: bridge {network.bridge}, mtu {mtu}, "
-        f"queues {network.queues}, vhost {network.vhost}; {say.passing(network.port)}{strict}"
+        f"queues {network.queues}, vhost {network.vhost}"
     )
+    report.answer(f"  {say.passing(network.port)}{strict}{uplinks}")
+
+
+def _nic(rule: NicRule, default: str | None) -> str:
+    network = rule.wish.network or default
+    on = f"network {network}" if network is not None else "the first bridge, br0"
+    data = _nic_data(rule)
+    port = data.pop("port")
+    said = [f"{k} {v}" for k, v in (data | port).items() if k in _SAID and v is not None]
+    return report.safe(f"vm {rule.wish.vm} nic {rule.wish.nic}: {', '.join([on, *said])}")
+
+
+def _nic_data(rule: NicRule) -> dict[str, Any]:
+    wish = rule.wish
+    return {
+        "vm": wish.vm,
+        "nic": wish.nic,
+        "network": wish.network,
+        "mac": wish.mac,
+        "mtu": wish.mtu,
+        "queues": wish.queues,
+        "vhost": None if wish.vhost is None else wish.vhost.value,
+        "model": wish.model,
+        "owner": rule.owner,
+        "port": port_texts(wish.port),
+    }
 
 
 def parts(done: list[Part], *, dry_run: bool, as_json: bool) -> None:
@@ -103,6 +135,16 @@ def parts(done: list[Part], *, dry_run: bool, as_json: bool) -> None:
         say.notes(part.plan.notes)
     if not done:
         report.note("the configuration names no bridge and no VM: nothing to do")
+
+
+def failures(done: list[Part]) -> list[VmnetError]:
+    """Return the errors, each with what it is about."""
+    errors = []
+    for part in done:
+        if part.error is not None:
+            part.error.message = f"{part.what}: {part.error.message}"
+            errors.append(part.error)
+    return errors
 
 
 def _outcome(part: Part) -> str:

@@ -42,7 +42,7 @@ def _within(seconds: int | None, *, no_timer: bool) -> int | None:
         raise InvalidInput(
             "--no-timer and --confirm-within exclude each other: one never puts back, one does",
             code="timer-options",
-            remedy="leave one of them out; without another way to this host, --no-timer",
+            remedy="leave --no-timer out, unless there is another way to this host",
         )
     return None if no_timer else seconds or CONFIRM_SECONDS
 

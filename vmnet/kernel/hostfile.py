@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import grp
 import os
+import shlex
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,7 +21,7 @@ from vmnet.kernel.daemons import running
 from vmnet.kernel.ioctl import VHOST_NODE
 from vmnet.model.found import Daemon
 from vmnet.model.hostfile import (
-    UNIT_COMMAND,
+    UNIT_COMMANDS,
     UNIT_LINK,
     AtBoot,
     HostFile,
@@ -122,7 +123,7 @@ def group_number(name: str, top: str = "/") -> int | None:
         try:
             return grp.getgrnam(name).gr_gid
         except KeyError:
-            raise _no_group(name, "on this host") from None
+            raise _no_group(name) from None
     try:
         lines = Path(_below(top, _GROUPS)).read_text(encoding="utf-8", errors="replace").split("\n")
     except FileNotFoundError:
@@ -132,14 +133,16 @@ def group_number(name: str, top: str = "/") -> int | None:
     for fields in (line.split(":") for line in lines):
         if len(fields) > 2 and fields[0] == name and fields[2].isdecimal():
             return int(fields[2])
-    raise _no_group(name, f"in {_below(top, _GROUPS)}")
+    raise _no_group(name, top)
 
 
-def _no_group(name: str, where: str) -> NotFound:
+def _no_group(name: str, top: str = "/") -> NotFound:
+    where = "on this host" if top == "/" else f"in {_below(top, _GROUPS)}"
+    root = "" if top == "/" else f"--root {shlex.quote(top)} "
     return NotFound(
         f"there is no group {name!r} {where}",
         code="no-group",
-        remedy=f"`groupadd --system {name}`, or name another one with --group",
+        remedy=f"`groupadd {root}--system {name}`, or name another one with --group",
     )
 
 
@@ -147,7 +150,7 @@ def at_boot(top: str = "/") -> AtBoot:
     """Return whether systemd is to start vmnet's unit, and could."""
     # The link's target is the tree's own: from here it may lead to nothing.
     enabled = Path(_below(top, UNIT_LINK)).is_symlink()
-    return AtBoot(enabled, command_there=os.path.lexists(_below(top, UNIT_COMMAND)))
+    return AtBoot(enabled, any(os.path.lexists(_below(top, c)) for c in UNIT_COMMANDS))
 
 
 def vhost_node() -> VhostNode:

@@ -13,7 +13,14 @@ from vmnet.errors import Busy, Conflict, Unsupported, VmnetError, of_errno
 from vmnet.kernel import ioctl
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.portstep import CreateIfb, RateStep, Redirect
-from vmnet.model.step import AddAltname, CreateBridge, NetlinkStep, SetMaster, Step
+from vmnet.model.step import (
+    AddAltname,
+    CreateBridge,
+    NetlinkStep,
+    SetMaster,
+    SetVlanFiltering,
+    Step,
+)
 from vmnet.model.words import describe
 
 
@@ -71,6 +78,12 @@ def refusal(step: NetlinkStep, error: Refused) -> VmnetError:
             code="no-ifb",
             remedy="`modprobe ifb act_mirred`",
         )
+    if number == errno.EOPNOTSUPP and _filters(step):
+        return Unsupported(
+            f"cannot {describe(step)}: this kernel was built without VLAN filtering of bridges",
+            code="no-kernel-support",
+            remedy="boot one that has it (CONFIG_BRIDGE_VLAN_FILTERING), as distributions' have",
+        )
     if number == errno.EOPNOTSUPP or (isinstance(step, RateStep) and number == errno.ENOENT):
         said = error.said or "EOPNOTSUPP"
         return Unsupported(
@@ -85,3 +98,10 @@ def refusal(step: NetlinkStep, error: Refused) -> VmnetError:
             remedy=f"`ip link show {step.name}` shows which link; choose another name",
         )
     return of_errno(describe(step), number, error.said)
+
+
+def _filters(step: Step) -> bool:
+    """Say whether a step switches a bridge's VLAN filtering on."""
+    if isinstance(step, CreateBridge):
+        return step.vlan_filtering
+    return isinstance(step, SetVlanFiltering) and step.on

@@ -100,8 +100,11 @@ UNIT_FILE = HostFile(
     "brings about at boot what the configuration wishes, once it is enabled",
     _SYSTEMD,
 )
-#: What the unit runs, and the link by which it is enabled.
-UNIT_COMMAND = "/usr/bin/vmnet"
+#: Where systemd looks for what the unit runs (systemd.service(5), `systemd-path
+#: search-binaries-default`), and the link by which it is enabled.
+UNIT_COMMANDS = tuple(
+    f"/usr/{folder}/vmnet" for folder in ("local/sbin", "local/bin", "sbin", "bin")
+)
 UNIT_LINK = "/etc/systemd/system/multi-user.target.wants/vmnet.service"
 #: Of a link's files the first that fits counts, by name: 05 comes before what netplan and
 #: cloud-init write (10-). Of NetworkManager's the last, of udev's rules too: 60 comes after udev's

@@ -55,7 +55,9 @@ def parse_rate(text: str) -> int:
     """
     match = _RATE.fullmatch(text)
     if match is None:
-        raise _bad(f"{shorten(text)!r} is no rate", "write it like 100mbit, 1gbit or 500kbit")
+        raise _bad(
+            f"{shorten(text)!r} is no rate", "write a whole number like 100mbit, 1gbit or 2500mbit"
+        )
     shown = shorten(text)
     rate = int(match[1]) * _UNITS[match[2] or "bit"]
     if rate < RATE_MIN:

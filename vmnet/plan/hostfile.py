@@ -18,7 +18,6 @@ from vmnet.model.hostfile import (
     GROUP_FILE,
     MODULE_FILE,
     PEOPLE_FROM,
-    UNIT_COMMAND,
     UNIT_FILE,
     AtBoot,
     Program,
@@ -29,7 +28,6 @@ from vmnet.model.hostfile import (
 )
 from vmnet.model.step import Move, Plan
 
-_INSTALL, _UNINSTALL = "vmnet host install", "vmnet host uninstall"
 #: What /dev/vhost-net's mode is to be: QEMU's user, in the group, reads and writes.
 _NODE_MODE = 0o660
 
@@ -72,12 +70,13 @@ def judge(spot: Spot, written: Written | None, wanted: str) -> Judged:
     return Judged(spot, state, wanted, written.group if written is not None else "")
 
 
-def plan_install(found: Iterable[Judged], *, force: bool) -> Plan:
+def plan_install(found: Iterable[Judged], *, force: bool, top: str = "/") -> Plan:
     """Plan that each file is there as it should be.
 
     Args:
         found: what is there.
         force: replace what was changed since vmnet wrote it.
+        top: where the host's tree begins.
 
     Raises:
         Conflict: a file is not vmnet's, or was changed.
@@ -90,7 +89,7 @@ def plan_install(found: Iterable[Judged], *, force: bool) -> Plan:
             code="foreign-file",
             remedy="look whose it is: `head -n 3 FILE`; vmnet writes once it is moved away",
         )
-    _refuse_changed(found, _INSTALL, force=force)
+    _refuse_changed(found, _command("install", top), force=force)
     moves: list[Move] = []
     for each in found:
         made = {move.do for move in moves}
@@ -112,18 +111,19 @@ def _write(each: Judged) -> Move:
     return Move(WriteFile(path, each.wanted), undo)
 
 
-def plan_uninstall(found: Iterable[Judged], *, force: bool) -> Plan:
+def plan_uninstall(found: Iterable[Judged], *, force: bool, top: str = "/") -> Plan:
     """Plan that none of vmnet's files is there.
 
     Args:
         found: what is there.
         force: remove what was changed since vmnet wrote it, too.
+        top: where the host's tree begins.
 
     Raises:
         Conflict: a file was changed.
     """
     found = list(found)
-    _refuse_changed(found, _UNINSTALL, force=force)
+    _refuse_changed(found, _command("uninstall", top), force=force)
     moves: list[Move] = []
     folders: list[str] = []
     for each in found:
@@ -186,24 +186,30 @@ def about_group(group: str, number: int | None) -> Iterator[str]:
         )
 
 
-def about_files(found: Iterable[Judged]) -> Iterator[Finding]:
-    """Return what is wrong with the files."""
+def _command(verb: str, top: str) -> str:
+    """Return what to type for a tree: without its root it would be done to this host."""
+    return f"vmnet host {verb}" + ("" if top == "/" else f" --root {shlex.quote(top)}")
+
+
+def about_files(found: Iterable[Judged], top: str = "/") -> Iterator[Finding]:
+    """Return what is wrong with the files of a tree."""
+    install = _command("install", top)
     for each in found:
         path, does = each.spot.path, each.spot.file.does
         match each.state:
             case State.ABSENT if each.spot.program_there:
-                yield Finding("absent", f"{path} is not there; it {does}", _INSTALL)
+                yield Finding("absent", f"{path} is not there; it {does}", install)
             case State.FOREIGN:
-                remedy = f"look whose it is; `{_INSTALL}` does not replace it"
+                remedy = f"look whose it is; `{install}` does not replace it"
                 yield Finding("foreign-file", f"{path} is not vmnet's", remedy)
             case State.CHANGED:
                 what = f"{path} was changed since vmnet wrote it"
-                yield Finding("changed-file", what, f"{_INSTALL} --force", certain=False)
+                yield Finding("changed-file", what, f"{install} --force", certain=False)
             case State.OTHER if not each.spot.proper:
                 what = f"{path} is not root's, or not of mode 0644"
-                yield Finding("file-mode", what, _INSTALL)
+                yield Finding("file-mode", what, install)
             case State.OTHER:
-                yield Finding("old-file", f"{path} is another version's", _INSTALL)
+                yield Finding("old-file", f"{path} is another version's", install)
             case _:
                 pass
 
@@ -275,10 +281,9 @@ def about_unit(found: Iterable[Judged], boot: AtBoot, top: str = "/") -> Iterato
         what = "vmnet.service is not enabled: at boot nothing is brought about"
         yield Finding("not-enabled", what, f"{systemctl} enable vmnet", certain=False)
     if not boot.command_there:
-        command = UNIT_COMMAND if top == "/" else f"{top}{UNIT_COMMAND}"
-        what = f"there is no {command}, which vmnet.service runs"
+        what = f"there is no vmnet in {top.rstrip('/')}/usr/bin or /usr/local/bin for vmnet.service"
         # In a tree this host's vmnet is not what is missing.
-        link = f'`ln -s "$(command -v vmnet)" {command}`'
+        link = '`ln -s "$(command -v vmnet)" /usr/local/bin/`'
         remedy = link if top == "/" else f"install vmnet in {top}"
         yield Finding("no-command", what, remedy, certain=False)
 

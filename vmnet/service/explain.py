@@ -22,7 +22,7 @@ from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.domain import DomainNic
 from vmnet.service.base import opened, tagged
 from vmnet.service.domains import look
-from vmnet.service.resolve import resolve
+from vmnet.service.resolve import network_behind, resolve
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,13 @@ def _plain(netlink: Netlink, config: Config, vm: str, link: Link, tag: Tag) -> E
     nic = resolve(Wish(vm, tag.nic), config, netlink, link, owner)
     values = _values(nic)
     own = nic.mtu is not None
+    policy = network_behind(Wish(vm, tag.nic), config, nic.bridge)
     sources = {
         "bridge": "the TAP's own tag",
         "mac": "the TAP's own tag" if tag.mac else "this host and the VM's name",
         "mtu": "the TAP itself" if own else f"bridge {nic.bridge!r}",
         "queues": "the TAP's own tag",
-        "vhost": "every NIC",
+        "vhost": f"network {policy.name!r}" if policy is not None else "every NIC",
         "model": "every NIC",
     }
     if not own:

@@ -108,7 +108,7 @@ def install(
     top = hostfile.top_of(root)
 
     def plan() -> Plan:
-        return plans.plan_install(_judged(top, group), force=force)
+        return plans.plan_install(_judged(top, group), force=force, top=top)
 
     with _changing(top, wait=wait, dry_run=dry_run) as netlink:
         chosen = group or _group_of(hostfile.look([GROUP_FILE], top)) or GROUP
@@ -144,11 +144,11 @@ def uninstall(
     top = hostfile.top_of(root)
 
     def plan() -> Plan:
-        return plans.plan_uninstall(_judged(top, None), force=force)
+        return plans.plan_uninstall(_judged(top, None), force=force, top=top)
 
     with _changing(top, wait=wait, dry_run=dry_run) as netlink:
         found = _judged(top, None)
-        made = plans.plan_uninstall(found, force=force)
+        made = plans.plan_uninstall(found, force=force, top=top)
         gone: set[str] = set()
         if not dry_run:
             carry_out(netlink, made, lambda: _verify(plan))
@@ -181,7 +181,7 @@ def _group_of(spots: Iterable[Spot]) -> str:
 
 def _status(top: str, found: tuple[Judged, ...], since: Mapping[str, float]) -> HostStatus:
     boot = hostfile.at_boot(top)
-    findings = [*plans.about_files(found), *plans.about_unit(found, boot, top)]
+    findings = [*plans.about_files(found, top), *plans.about_unit(found, boot, top)]
     daemons: list[Daemon] = []
     if top == _HERE:  # a tree is no host yet: nothing runs there
         programs = {each.spot.file.program for each in found}

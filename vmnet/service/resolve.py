@@ -17,6 +17,7 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.observe import facts_of, look_at_filter
 from vmnet.model.host import Link
 from vmnet.model.mac import derive
+from vmnet.model.network import Network
 from vmnet.model.nic import Nic, Wish, check_queues
 from vmnet.model.port import USUAL, Port, port_digest, settle_port
 from vmnet.model.vhost import Policy, Reason, Verdict, decide, needs_look
@@ -39,6 +40,7 @@ def resolve(
     if network is None and wish.bridge is None and tag is None and config.default is not None:
         network = config.network(config.default)
     bridge = wish.bridge or (network.bridge if network else "") or (tag.bridge if tag else "")
+    policy = network or network_behind(wish, config, bridge)
     kept = there if tag is not None and network is None else None
     queues = wish.queues or (network.queues if network else None) or (tag.queues if tag else 1)
     check_queues(queues, wish.model)
@@ -50,13 +52,24 @@ def resolve(
         mac=wish.mac or (tag.mac if tag else "") or _guest_mac(wish),
         mtu=wish.mtu or (network.mtu if network else None) or _kept_mtu(netlink, kept),
         queues=queues,
-        vhost=wish.vhost or (network.vhost if network else Policy.AUTO),
+        vhost=wish.vhost or (policy.vhost if policy else Policy.AUTO),
         model=wish.model,
         owner=owner,
         port=settle_port(port, wish.port),
         strict=network.strict if network else False,
         trusted=network.uplinks if network else (),
     )
+
+
+def network_behind(wish: Wish, config: Config, bridge: str) -> Network | None:
+    """Return the default network if a NIC that is attached is on its bridge.
+
+    Its vhost policy holds then: the TAP does not remember it.
+    """
+    if wish.bridge is not None or config.default is None:
+        return None
+    network = config.network(config.default)
+    return network if network.bridge == bridge else None
 
 
 def _kept_port(netlink: Netlink, wish: Wish, there: Link | None) -> Port:

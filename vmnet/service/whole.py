@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vmnet.errors import NotFound, VmnetError
 from vmnet.formats.config import Config
@@ -121,9 +121,11 @@ def _nic_up(
     rule: NicRule, config: Config, supposed: dict[str, Link], *, dry_run: bool, wait: float
 ) -> Part:
     what = _name(rule)
+    # Said here, it holds again each time, also for a NIC that is attached already.
+    wish = replace(rule.wish, network=rule.wish.network or config.default)
     try:
         done = attach(
-            rule.wish,
+            wish,
             owner=None if rule.owner is None else host.user_id(rule.owner),
             config=config,
             dry_run=dry_run,
