@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.netns import taps
 from tests.netns.places import be_nobody, vmnet_after
 from tests.support.lab import Lab
+from vmnet.kernel.processes import _is_here
 
 
 @pytest.fixture(autouse=True)
@@ -236,3 +238,20 @@ def test_gc_by_an_ordinary_user_removes_nothing(lab: Lab) -> None:
 def test_an_ordinary_user_may_plan(lab: Lab) -> None:
     assert "ip tuntap add" in vmnet_after(be_nobody, "plan", "vm1").out
     assert vmnet_after(be_nobody, "detach", "vm1", "--dry-run").out == ""
+
+
+def test_a_process_that_ended_while_it_was_looked_at_holds_nothing() -> None:
+    """In between two calls of one look: nobody can be held up there from outside."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert not _is_here(ended.pid, 0)
+    zombie = os.fork()
+    if zombie == 0:
+        os._exit(0)
+    os.waitid(os.P_PID, zombie, os.WEXITED | os.WNOWAIT)
+    assert not _is_here(zombie, 0)
+    os.waitpid(zombie, 0)
+    with subprocess.Popen(["sleep", "20"]) as alive:
+        assert not _is_here(alive.pid, 999)
+        assert _is_here(alive.pid, 0)  # no TAP: the kernel does not tell where it is
+        alive.kill()

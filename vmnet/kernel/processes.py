@@ -10,6 +10,7 @@ be missing, and `Holders.blind` says so.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -126,16 +127,17 @@ def _is_here(pid: int, fd: int) -> bool:
     """Say whether another process's TAP is in this network namespace: names alone do not tell.
 
     Where the kernel does not let us ask (no pidfd_getfd, no ptrace permission) the answer is yes:
-    a TAP wrongly taken for held stays, and that hurts nobody.
+    a TAP wrongly taken for held stays, and that hurts nobody. A process that has ended meanwhile,
+    or closed it, holds nothing.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     pidfd = libc.syscall(_SYS_PIDFD_OPEN, pid, 0)
     if pidfd < 0:
-        return True
+        return ctypes.get_errno() != errno.ESRCH
     try:
         copy = libc.syscall(_SYS_PIDFD_GETFD, pidfd, fd, 0)
         if copy < 0:
-            return True
+            return ctypes.get_errno() not in (errno.ESRCH, errno.EBADF)
         try:
             namespace = ioctl.tun_get_netns(copy)
         except OSError:
