@@ -28,6 +28,7 @@ from tests.netns.judges import (
 )
 from tests.netns.places import put_dev
 from tests.support.lab import Lab
+from vmnet.model.hostfile import UNIT_COMMANDS
 from vmnet.model.names import ifb_name, link_name
 
 TAP, IFB = link_name("vm1", 0), ifb_name("vm1", 99)
@@ -284,6 +285,16 @@ def tree(lab: Lab, tmp_path: Path) -> Path:
     command.chmod(0o755)
     lab.vmnet("host", "install", "--root", str(tmp_path))
     return tmp_path
+
+
+@pytest.mark.parametrize("command", UNIT_COMMANDS)
+def test_systemd_and_status_find_the_command(lab: Lab, tree: Path, command: str) -> None:
+    place = Path(f"{tree}{command}")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    (tree / "usr/bin/vmnet").rename(place)
+    assert unit_verified(tree, UNIT).status == 0
+    data = lab.vmnet("host", "status", "--root", str(tree), "--json", status=None).json
+    assert "no-command" not in {each["code"] for each in data["findings"]}
 
 
 def test_systemd_takes_the_unit(tree: Path) -> None:

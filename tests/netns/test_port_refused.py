@@ -10,6 +10,7 @@ from tests.netns.frames import IP, UDP, ether, ipv4, udp
 from tests.netns.traffic import GOOD, OWN4, guest, judge, v4, v6
 from tests.netns.wire import attach, bare_bridges, passed
 from tests.support.lab import Lab
+from vmnet.model.names import link_name
 
 DATA = ipv4(OWN4, udp(4000, 4001))
 _MAPPED = "::ffff:10.0.0.1"
@@ -109,6 +110,13 @@ def test_odd_ways_to_write_an_address_mean_it(lab: Lab) -> None:
 def test_two_nics_may_have_one_address_and_each_its_own_mac(lab: Lab) -> None:
     # So does what floats from guest to guest (VRRP).
     attach(lab, "vm2", "52:54:00:00:00:02", "--address", OWN4)
+    words = ("attach", "vm3", "--bridge", "br0", "--address")
+    said = f"address {OWN4} is also that of '{link_name('vm2', 0)}' (VM 'vm2', NIC 0)"
+    assert said in lab.vmnet(*words, f"10.0.0.99,{OWN4}", "--dry-run", "--json").json["notes"]
+    assert lab.vmnet(*words, "10.0.0.99", "--json").json["notes"] == []
+    lab.vmnet("bridge", "create", "br1")
+    elsewhere = ("attach", "vm4", "--bridge", "br1", "--address", OWN4)
+    assert lab.vmnet(*elsewhere, "--json").json["notes"] == []
     with guest(lab, "--address", OWN4) as ends:
         assert passed(*ends, {"shared": v4(OWN4)}, GOOD) == {"shared"}
         assert passed(*ends, {"another's": ether("52:54:00:00:00:02", IP, DATA)}, GOOD) == set()

@@ -233,3 +233,15 @@ def test_without_ifb_what_is_too_much_is_dropped(lab: Lab) -> None:
         lab.vmnet("attach", "vm1", "--rate-out", "none")
         assert "ingress" not in lab.sh(f"tc qdisc show dev {near.name}").out
     lab.vmnet("detach", "vm1")
+
+
+def test_of_a_shared_address_it_is_told_within_a_vlan(filtering: Lab) -> None:
+    words = ("--bridge", "br0", "--address", OWN4, "--json")
+    for vm, vlan in (("vm1", ("--vlan", "10")), ("vm2", ("--vlan", "20")), ("vm3", ())):
+        assert _shared(filtering, "attach", vm, *words, *vlan) == []
+        (note,) = _shared(filtering, "plan", "vm4", *words, *vlan)
+        assert f"(VM '{vm}', NIC 0)" in note
+
+
+def _shared(lab: Lab, *words: str) -> list[str]:
+    return [note for note in lab.vmnet(*words).json["notes"] if "is also that of" in note]

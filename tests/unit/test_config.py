@@ -142,7 +142,6 @@ def test_what_can_never_pass_is_refused(text: str, why: str) -> None:
         "[[vm.web]]\ncolour = 1",
         "[[vm.'']]",
         "vm.web = [1]",
-        "[[vm.a]]\naddress = '10.0.0.5'\n[[vm.b]]\naddress = '10.0.0.5,10.0.0.6'",
     ],
 )
 def test_what_up_could_never_make_is_refused(text: str) -> None:

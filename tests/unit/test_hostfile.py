@@ -20,6 +20,7 @@ from vmnet.model.hostfile import (
     GROUP_FILE,
     HOST_FILES,
     MODULE_FILE,
+    UNIT_COMMANDS,
     UNIT_FILE,
     AtBoot,
     Spot,
@@ -271,4 +272,5 @@ def test_what_is_to_be_typed_for_a_tree_names_it() -> None:
 def test_the_unit_runs_what_is_looked_for() -> None:
     lines = TEXTS[UNIT_FILE].splitlines()
     assert "ExecStart=vmnet up" in lines
+    assert {path.rpartition("/")[2] for path in UNIT_COMMANDS} == {"vmnet"}
     assert "WantedBy=multi-user.target" in lines

@@ -19,9 +19,15 @@ from vmnet.entry.options import state
 #: Options with a value, by the key of `vmnet.model.port.PORT_KEYS`.
 _VALUES = {
     "vlan": ("VID", "VLAN of the guest's frames, which have no tag; none: as the bridge has it."),
-    "trunk": ("VIDS", "VLANs whose tags the guest sees, e.g. 10,20-29."),
+    "trunk": (
+        "VIDS",
+        "VLANs whose tags the guest sees, e.g. 10,20-29; repeatable.",
+    ),
     "native": ("VID", "With --trunk: VLAN of frames without a tag."),
-    "address": ("IPS", "Only addresses that the guest may send from, e.g. 10.0.0.5,2001:db8::5."),
+    "address": (
+        "IPS",
+        "Addresses the guest may send from, e.g. 10.0.0.5,2001:db8::5; repeatable.",
+    ),
     "rate-in": ("RATE", "Limit to the guest, e.g. 100mbit; none: no limit."),
     "rate-out": ("RATE", "Limit from the guest, e.g. 100mbit; none: no limit."),
 }

@@ -90,7 +90,7 @@ def _network(network: Network, *, default: bool) -> None:
 
 def _nic(rule: NicRule, default: str | None) -> str:
     network = rule.wish.network or default
-    on = f"network {network}" if network is not None else "the first bridge, br0"
+    on = f"network {network}" if network is not None else "bridge br0"
     data = _nic_data(rule)
     port = data.pop("port")
     said = [f"{k} {v}" for k, v in (data | port).items() if k in _SAID and v is not None]

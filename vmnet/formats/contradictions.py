@@ -46,7 +46,6 @@ def contradictions(
     own = {bridge.name: bridge for bridge in bridges}
     for network in networks.values():
         yield from _on_bridge(f"network.{network.name}", network.port, network.mtu, network, own)
-    yield from _addresses(networks, default, nics)
     for nic in nics:
         network_of = networks.get(nic.wish.network or default or "")
         yield from _nic(nic, network_of, own)
@@ -89,20 +88,6 @@ def _macs(nics: tuple[NicRule, ...], taps: Mapping[str, _Tap]) -> Iterator[tuple
             yield at, f"has the MAC {mac}, which {users[mac]} has too"
         if mac is not None:
             users[mac] = at
-
-
-def _addresses(
-    networks: Mapping[str, Network], default: str | None, nics: tuple[NicRule, ...]
-) -> Iterator[tuple[str, str]]:
-    """Yield who says an address that another one on its bridge has."""
-    users: dict[tuple[str, str], str] = {}
-    for nic in nics:
-        at = f"vm.{nic.wish.vm} nic {nic.wish.nic}"
-        network = networks.get(nic.wish.network or default or "")
-        for address in nic.wish.port.addresses or ():
-            where = (network.bridge if network is not None else "", str(address))
-            if address.single and users.setdefault(where, at) != at:
-                yield at, f"has the address {address}, which {users[where]} has too"
 
 
 def _nic(

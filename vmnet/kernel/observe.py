@@ -19,7 +19,7 @@ from vmnet.model.host import BridgeView, Holders, Link, NicView
 from vmnet.model.mac import derive
 from vmnet.model.names import ifb_name, mac_alt_name
 from vmnet.model.nic import Nic
-from vmnet.model.portfacts import Filter, PortFacts, Table, VlanEntry
+from vmnet.model.portfacts import Filter, PortFacts, Table, VlanEntry, address_entries
 
 
 def nic_view(
@@ -58,6 +58,7 @@ def nic_view(
         ifb=netlink.link(ifb_name(nic.vm, nic.nic)),
         others=_other_vlans(netlink, bridge) if bridge and nic.port.vlans else {},
         uplinks=_uplinks(netlink, nic, bridge),
+        sharers=_sharers(netlink, name, nic, bridge, filtered),
     )
 
 
@@ -94,6 +95,27 @@ def _other_vlans(netlink: Netlink, bridge: Link) -> dict[str, tuple[VlanEntry, .
 def _uplinks(netlink: Netlink, nic: Nic, bridge: Link | None) -> tuple[Link, ...]:
     found = (netlink.link(name) for name in nic.trusted) if nic.strict else iter(())
     return tuple(link for link in found if link and bridge and link.master == bridge.index)
+
+
+def _sharers(
+    netlink: Netlink, name: str, nic: Nic, bridge: Link | None, filtered: Filter
+) -> tuple[Link, ...]:
+    wanted = address_entries(nic.port)
+    names = [other for other, has in filtered.entries.items() if other != name and has & wanted]
+    found = (netlink.link(other) for other in names)
+    return tuple(
+        link
+        for link in found
+        if link and bridge and link.master == bridge.index and _in_vlan(netlink, nic, link, bridge)
+    )
+
+
+def _in_vlan(netlink: Netlink, nic: Nic, link: Link, bridge: Link) -> bool:
+    """Say whether a port's frames without a tag are in the VLAN that the NIC's are to be in."""
+    if not bridge.vlan_filtering:
+        return True
+    wished = nic.port.vlans.untagged if nic.port.vlans is not None else bridge.default_pvid
+    return any(each.pvid and wished in each.vids.vids for each in vlans(netlink, link.index))
 
 
 def with_holders(view: NicView) -> NicView:

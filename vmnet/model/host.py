@@ -168,6 +168,8 @@ class NicView:
         others: VLAN tables of the bridge's ports that are no TAPs, and of the bridge itself, by
             name; only where VLANs are wished.
         uplinks: ports of the bridge that a strict network trusts.
+        sharers: other ports of the bridge whose guests may send from an address that is wished,
+            in the same VLAN.
     """
 
     name: str
@@ -182,6 +184,7 @@ class NicView:
     ifb: Link | None = None
     others: Mapping[str, tuple[VlanEntry, ...]] = field(default_factory=dict)
     uplinks: tuple[Link, ...] = ()
+    sharers: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vmnet.model.port import Port
 from vmnet.model.rate import Shape
 from vmnet.model.vlan import VidRange
 
@@ -63,6 +64,12 @@ class Entry:
 
     set: str
     value: str = ""
+
+
+def address_entries(port: Port) -> frozenset[Entry]:
+    """Return the elements for single addresses of a port: no two guests of a bridge have one."""
+    sets = {4: "addr4", 6: "addr6"}
+    return frozenset(Entry(sets[each.version], each.base) for each in port.addresses if each.single)
 
 
 class Table(StrEnum):

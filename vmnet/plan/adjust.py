@@ -37,6 +37,7 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag
+from vmnet.plan.filter import address_notes
 from vmnet.plan.passage import plan_passage
 from vmnet.plan.port import restored, vlan_notes
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
@@ -259,7 +260,7 @@ def _move_owner(nic: Nic, tap: Link, tun: TunFacts, refuse: _Refusing) -> list[M
 
 def bridge_notes(nic: Nic, bridge: Link, view: NicView) -> tuple[str, ...]:
     """Return what the user should know about the bridge that was chosen."""
-    notes = [*vlan_notes(nic.port, bridge, view.others)]
+    notes = [*vlan_notes(nic.port, bridge, view.others), *address_notes(nic, view)]
     if not bridge.up:
         notes.append(
             f"bridge {bridge.name!r} is down: nothing passes until `ip link set {bridge.name} up`"

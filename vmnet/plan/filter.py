@@ -12,10 +12,11 @@ from ipaddress import IPv6Address
 
 from vmnet.errors import Conflict, InvalidInput, Unsupported
 from vmnet.model.address import Address, link_local
+from vmnet.model.host import Link, NicView
 from vmnet.model.nft import hexadecimal
 from vmnet.model.nic import Nic
 from vmnet.model.port import Port
-from vmnet.model.portfacts import Entry, Filter, Table
+from vmnet.model.portfacts import Entry, Filter, Table, address_entries
 from vmnet.model.portstep import (
     ChangeFilter,
     ForgetLink,
@@ -80,6 +81,23 @@ def _one(address: Address) -> str:
             remedy="give those that this guest may send from: --address IP,IP,...",
         )
     return address.base
+
+
+def address_notes(nic: Nic, view: NicView) -> list[str]:
+    """Return which addresses that are new to this guest another one on the bridge has too.
+
+    Some float from guest to guest (VRRP): it is no error, but seldom meant.
+    """
+    new = address_entries(nic.port) - view.filter.of(view.name)
+    return [
+        f"address {entry.value} is also that of {sharer.name!r}{_owner(sharer)}"
+        for sharer in view.sharers
+        for entry in sorted(new & view.filter.of(sharer.name))
+    ]
+
+
+def _owner(link: Link) -> str:
+    return f" (VM {link.tag.vm_name!r}, NIC {link.tag.nic})" if link.tag is not None else ""
 
 
 def filter_moves(nic: Nic, link: Ref, there: Filter, uplinks: Iterable[Ref] = ()) -> list[Move]:

@@ -281,7 +281,8 @@ def about_unit(found: Iterable[Judged], boot: AtBoot, top: str = "/") -> Iterato
         what = "vmnet.service is not enabled: at boot nothing is brought about"
         yield Finding("not-enabled", what, f"{systemctl} enable vmnet", certain=False)
     if not boot.command_there:
-        what = f"there is no vmnet in {top.rstrip('/')}/usr/bin or /usr/local/bin for vmnet.service"
+        places = " or ".join(f"{top.rstrip('/')}/usr/{folder}" for folder in ("local/bin", "bin"))
+        what = f"there is no vmnet in {places}, for vmnet.service to run"
         # In a tree this host's vmnet is not what is missing.
         link = '`ln -s "$(command -v vmnet)" /usr/local/bin/`'
         remedy = link if top == "/" else f"install vmnet in {top}"
