@@ -123,9 +123,12 @@ def test_after_a_kill_anywhere_up_again_is_as_one_that_nobody_disturbed() -> Non
     done, made = _undisturbed("sendmsg").again
     assert [part["steps"] for part in done.json["parts"]] == [[]] * 3
     jobs = _jobs()
-    assert len(jobs) > 30
-    for (fault, k), cell in zip(jobs, in_workers(_cell, jobs), strict=True):
-        assert cell.run.touched, f"{fault} {k} {cell}"
+    cells = in_workers(_cell, jobs)
+    assert sum(cell.run.touched for cell in cells) > max(30, len(jobs) - 3)
+    for (fault, k), cell in zip(jobs, cells, strict=True):
+        # A run may make a call less than the one that was counted: how long addresses take to be
+        # proved, and what the machine's other processes have open, differs.
+        assert cell.run.touched or cell.run.count(fault) < k, f"{fault} {k} {cell}"
         _keeps_its_network(cell, made["network"])
         done, state = cell.again
         assert done.status == 0, str(cell)

@@ -163,7 +163,7 @@ def explained(vm: str, found: Sequence[Explained], notes: Sequence[str], *, as_j
     for each in found:
         tap = f", tap {report.safe(each.tap)}" if each.tap else ""
         report.answer(f"{report.safe(vm)} nic {each.nic}{tap}")
-        width = max((len(setting.name) for setting in each.settings), default=0)
+        width = max(8, *(len(setting.name) for setting in each.settings))
         for setting in each.settings:
             value, source = report.safe(setting.value), report.safe(setting.source)
             report.answer(f"  {setting.name:{width}} {value:18} {source}")

@@ -83,9 +83,9 @@ def _network(network: Network, *, default: bool) -> None:
     uplinks = f", uplinks {', '.join(network.uplinks)}" if network.uplinks else ""
     report.answer(
         f"network {report.safe(network.name)}{mark}: bridge {network.bridge}, mtu {mtu}, "
-        f"queues {network.queues}, vhost {network.vhost}"
+        f"queues {network.queues}, vhost {network.vhost}; "
+        f"{say.passing(network.port)}{strict}{uplinks}"
     )
-    report.answer(f"  {say.passing(network.port)}{strict}{uplinks}")
 
 
 def _nic(rule: NicRule, default: str | None) -> str:
