@@ -124,7 +124,8 @@ def test_after_a_kill_anywhere_up_again_is_as_one_that_nobody_disturbed() -> Non
     assert [part["steps"] for part in done.json["parts"]] == [[]] * 3
     jobs = _jobs()
     cells = in_workers(_cell, jobs)
-    assert sum(cell.run.touched for cell in cells) > max(30, len(jobs) - 3)
+    # The last of each call may not be made in a run; those that are not are looked at below.
+    assert sum(cell.run.touched for cell in cells) > max(30, len(jobs) * 9 // 10)
     for (fault, k), cell in zip(jobs, cells, strict=True):
         # A run may make a call less than the one that was counted: how long addresses take to be
         # proved, and what the machine's other processes have open, differs.
