@@ -10,6 +10,10 @@ import pytest
 
 from tests.netns.seen import seen
 from tests.support.lab import Lab, checked
+from vmnet.errors import NotFound
+from vmnet.kernel import nft
+from vmnet.model.nft import change_text
+from vmnet.model.portfacts import Entry
 
 #: net/bridge/br_private.h BR_MAX_PORTS.
 MOST_PORTS = 1023
@@ -135,3 +139,11 @@ def test_a_tap_that_somebody_removes_all_the_time_is_no_traceback(lab: Lab) -> N
             assert lab.vmnet(verb, "vm1", status=None).status in (0, 4, 10, 11)
     lab.vmnet("detach", "vm1")
     assert set(lab.links()) == {"br0"}
+
+
+def test_a_tap_that_goes_before_the_filter_knows_it_is_gone(lab: Lab) -> None:
+    lab.vmnet("bridge", "create", "br0")
+    lab.vmnet("attach", "vm1", "--bridge", "br0")  # for its filter
+    with pytest.raises(NotFound) as refused:
+        nft.run("change the filter", change_text("gone0", (Entry("port"),), ()))
+    assert refused.value.code == "link-gone"

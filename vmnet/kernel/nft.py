@@ -186,6 +186,10 @@ def _library() -> Any:
     return library
 
 
+#: What the library says itself of a link that went before it looked (src/meta.c).
+_NO_LINK = "Interface does not exist"
+
+
 def _errno_of(text: str) -> int:
     """Return the errno that a text names in strerror(3)'s words; 0 for none.
 
@@ -200,7 +204,7 @@ def _refusal(doing: str, said: str) -> VmnetError:
     first = next((line.strip() for line in said.splitlines() if line.strip()), "no reason given")
     # `internal:0:0-0: Error: Could not process rule: No such file or directory`
     why = first.partition("Error: ")[2] or first
-    number = _errno_of(why)
+    number = errno.ENODEV if why.startswith(_NO_LINK) else _errno_of(why)
     if number in (errno.EPERM, errno.EACCES):
         return NotPermitted(
             f"cannot {doing}: {why}",
