@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vmnet.errors import VmnetError
     from vmnet.formats.config import Config, parse_config
-    from vmnet.look import list_nics, who
+    from vmnet.look import list_nics, list_tuns, who
     from vmnet.model.nic import Wish
     from vmnet.model.port import PortAsk, parse_port
+    from vmnet.model.tun import TunWish, parse_own_addresses, parse_own_routes
     from vmnet.model.vhost import DataPath, Policy, Reason
     from vmnet.probe import prove
     from vmnet.service import (
@@ -33,9 +34,13 @@ if TYPE_CHECKING:
         collect,
         confirm_uplinks,
         create_bridge,
+        create_tun,
         delete_bridge,
+        delete_tun,
         detach,
         down,
+        make_tun,
+        open_tun,
         plug,
         prepare_run,
         remove_uplink,
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
     from vmnet.service.hotplug import Hotplugged, hotplug, hotunplug
     from vmnet.service.live import On, Plugged, Unplugged, attach_domain, detach_domain
     from vmnet.service.sync import Synced, sync
+    from vmnet.service.tuns import Tun
 
 __version__ = "0.1.0"
 
@@ -61,6 +67,8 @@ __all__ = [
     "PortAsk",
     "Reason",
     "Synced",
+    "Tun",
+    "TunWish",
     "Unplugged",
     "VmnetError",
     "Wish",
@@ -70,14 +78,21 @@ __all__ = [
     "collect",
     "confirm_uplinks",
     "create_bridge",
+    "create_tun",
     "delete_bridge",
+    "delete_tun",
     "detach",
     "detach_domain",
     "down",
     "hotplug",
     "hotunplug",
     "list_nics",
+    "list_tuns",
+    "make_tun",
+    "open_tun",
     "parse_config",
+    "parse_own_addresses",
+    "parse_own_routes",
     "parse_port",
     "plug",
     "prepare_run",
@@ -94,10 +109,15 @@ _HOMES = {
     "Config": "vmnet.formats.config",
     "parse_config": "vmnet.formats.config",
     "list_nics": "vmnet.look",
+    "list_tuns": "vmnet.look",
     "who": "vmnet.look",
     "Wish": "vmnet.model.nic",
     "PortAsk": "vmnet.model.port",
     "parse_port": "vmnet.model.port",
+    "TunWish": "vmnet.model.tun",
+    "parse_own_addresses": "vmnet.model.tun",
+    "parse_own_routes": "vmnet.model.tun",
+    "Tun": "vmnet.service.tuns",
     "DataPath": "vmnet.model.vhost",
     "Policy": "vmnet.model.vhost",
     "Reason": "vmnet.model.vhost",

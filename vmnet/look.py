@@ -36,6 +36,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class TunRow:
+    """One TUN.
+
+    Attributes:
+        link: the link.
+        ours: vmnet made it.
+        addresses: this host's there, each with its prefix length.
+        routes: where its routes lead that the kernel did not make.
+        holders: who has it open.
+    """
+
+    link: Link
+    ours: bool
+    addresses: tuple[str, ...]
+    routes: tuple[str, ...]
+    holders: Holders
+
+
+@dataclass(frozen=True)
 class Holding:
     """Who has a TAP open.
 
@@ -71,6 +90,28 @@ def list_nics(vm: str | None = None) -> list[Row]:
     return [
         Row(link, tag, names.get(link.master, ""), held.get(link.name, Holders()))
         for link, tag in found
+    ]
+
+
+def list_tuns() -> list[TunRow]:
+    """Return all TUNs, sorted by name."""
+    from vmnet.kernel.tuns import tun_view  # noqa: PLC0415 - not for who lists NICs
+    from vmnet.model.tun import is_our_tun  # noqa: PLC0415
+
+    with opened() as netlink:
+        links = [link for link in netlink.links() if link.tun is not None and not link.tun.tap]
+        views = {link.name: tun_view(netlink, link.name) for link in links}
+    held = holders_of_all(views) if views else {}
+    return [
+        TunRow(
+            link=view.link,
+            ours=is_our_tun(view.link),
+            addresses=tuple(address.key for address in view.addresses),
+            routes=tuple(map(str, view.routes)),
+            holders=held.get(name, Holders()),
+        )
+        for name, view in sorted(views.items())
+        if view.link is not None
     ]
 
 

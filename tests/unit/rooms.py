@@ -49,6 +49,7 @@ TYPER_DOORS = {
     "vmnet.entry.hostfilecli",
     "vmnet.entry.options",
     "vmnet.entry.portoptions",
+    "vmnet.entry.tuncli",
     "vmnet.entry.uplinkcli",
 }
 #: Rooms of values: nothing there looks at or touches the host.

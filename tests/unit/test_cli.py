@@ -45,10 +45,13 @@ COMMANDS = [
     ["host", "install"],
     ["host", "uninstall"],
     ["host", "status"],
+    ["tun", "create"],
+    ["tun", "delete"],
+    ["tun", "list"],
 ]
 #: Options that exclude each other.
 BOTH_TIMES = ("--confirm-within=60", "--no-timer")
-GROUPS: list[list[str]] = [[], ["bridge"], ["config"], ["hook"]]
+GROUPS: list[list[str]] = [[], ["bridge"], ["config"], ["hook"], ["host"], ["tun"]]
 
 
 @pytest.fixture(autouse=True)

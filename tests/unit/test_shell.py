@@ -47,9 +47,11 @@ from vmnet.model.step import (
     AddAltname,
     CreateBridge,
     CreateTap,
+    CreateTun,
     DeleteLink,
     DropAltname,
     DropTap,
+    DropTun,
     Move,
     OpenQueues,
     Persist,
@@ -70,10 +72,12 @@ from vmnet.plan.detach import plan_detach
 
 FORMS: dict[type[Step], list[str]] = {
     CreateTap: ["ip tuntap add dev tap0 mode tap vnet_hdr multi_queue"],
+    CreateTun: ["ip tuntap add dev tun0 mode tun"],
     OpenQueues: [],
     SetOwner: [],
     Persist: [],
     DropTap: ["ip tuntap del dev tap0 mode tap multi_queue"],
+    DropTun: ["ip tuntap del dev tap0 mode tun"],
     DeleteLink: ["ip link delete dev tap0"],
     CreateBridge: [
         "ip link add dev br0 address 52:00:00:00:00:01 type bridge stp_state 0 mcast_snooping 0",

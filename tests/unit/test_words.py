@@ -15,6 +15,7 @@ from vmnet.model.step import (
     CloseFd,
     CreateBridge,
     CreateTap,
+    CreateTun,
     PassFd,
     PlugDevice,
     RemoveDevice,
@@ -62,7 +63,7 @@ def _about(step: Step) -> str:
             return str(step.index)
         case SetStrict():
             return step.bridge
-        case CreateTap() | CreateBridge() | CreateIfb() | PassFd() | CloseFd():
+        case CreateTap() | CreateTun() | CreateBridge() | CreateIfb() | PassFd() | CloseFd():
             return step.name
         case _:
             return step.link.name

@@ -53,9 +53,11 @@ from vmnet.model.step import (
     CloseFd,
     CreateBridge,
     CreateTap,
+    CreateTun,
     DeleteLink,
     DropAltname,
     DropTap,
+    DropTun,
     Move,
     NetlinkStep,
     OpenQueues,
@@ -92,10 +94,12 @@ LINK = Ref("tap0", 7)
 #: One of each kind; `test_words` checks that none is missing.
 EVERY_STEP: tuple[Step, ...] = (
     CreateTap("tap0", multi_queue=True),
+    CreateTun("tun0", multi_queue=False),
     OpenQueues(LINK, 4, multi_queue=True),
     SetOwner(LINK, 1000, multi_queue=False),
     Persist(LINK),
     DropTap(LINK, multi_queue=True),
+    DropTun(LINK, multi_queue=False),
     DeleteLink(LINK),
     CreateBridge("br0", "52:00:00:00:00:01"),
     CreateBridge("br0", "52:00:00:00:00:01", vlan_filtering=True),
@@ -336,6 +340,7 @@ def _after(tap: Link | None, step: Step) -> Link | None:
     assert tap is not None
     if isinstance(step, FilterStep | RateStep | PortStep):
         return tap  # beside the link: tests/unit/test_plan_passage.py
+    assert not isinstance(step, CreateTun | DropTun)
     assert not isinstance(step, CreateBridge | SetVlanFiltering | PeerStep | FileStep)
     assert step.link.name == tap.name
     assert step.link.index in (0, tap.index)

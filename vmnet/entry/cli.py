@@ -47,6 +47,7 @@ from vmnet.entry.options import (
     state,
 )
 from vmnet.entry.portoptions import port_options
+from vmnet.entry.tuncli import tun_app
 from vmnet.errors import VmnetError
 
 app = typer.Typer(
@@ -63,6 +64,7 @@ app.add_typer(bridge_app, name="bridge")
 app.add_typer(config_app, name="config")
 app.add_typer(hook_app, name="hook")
 app.add_typer(host_app, name="host")
+app.add_typer(tun_app, name="tun")
 
 
 @app.callback(invoke_without_command=True)
@@ -291,7 +293,8 @@ def list_(
     state["json"] = json
     found = look.list_nics(vm)
     theirs, notes = domain_rows(vm, {row.link.name for row in found})
-    say.rows(found, theirs, as_json=json)
+    tuns = [row for row in look.list_tuns() if row.ours] if vm is None else []
+    say.rows(found, theirs, tuns, as_json=json)
     say.notes(notes)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from vmnet.entry import report
+from vmnet.entry import report, say_tun
 from vmnet.formats.shell import plan_lines
 from vmnet.model.port import USUAL, Port, port_settings
 from vmnet.model.step import CreateBridge, DeleteLink, DropTap
@@ -22,7 +22,7 @@ from vmnet.model.words import describe
 
 if TYPE_CHECKING:
     from vmnet.errors import VmnetError
-    from vmnet.look import Holding, Row
+    from vmnet.look import Holding, Row, TunRow
     from vmnet.model.host import Holder
     from vmnet.model.step import Plan
     from vmnet.model.tag import Tag
@@ -119,6 +119,18 @@ def bridge(name: str, plan: Plan, verb: str, *, dry_run: bool, as_json: bool) ->
         report.note(f"bridge {name}: {done}" if plan.moves else f"bridge {name}: nothing to do")
 
 
+def tun(name: str, plan: Plan, did: str, *, dry_run: bool, as_json: bool) -> None:
+    """Answer `tun create` and `tun delete`."""
+    if as_json:
+        report.answer_json({"tun": name, "dry_run": dry_run, **plan_data(plan)})
+        return
+    notes(plan.notes)
+    if dry_run:
+        lines(plan)
+    else:
+        report.note(f"tun {name}: {did if plan.moves else 'nothing to do'}")
+
+
 def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_json: bool) -> None:
     """Answer `gc`."""
     if as_json:
@@ -137,13 +149,23 @@ def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_jso
         report.note("nothing of vmnet's is here that gc is for")
 
 
-def rows(found: list[Row], theirs: list[DomainRow], *, as_json: bool) -> None:
-    """Answer `list`: vmnet's own NICs, and libvirt's beside them."""
+def rows(found: list[Row], theirs: list[DomainRow], tuns: list[TunRow], *, as_json: bool) -> None:
+    """Answer `list`: vmnet's own NICs, libvirt's beside them, and vmnet's TUNs."""
     if as_json:
         libvirt = [asdict(row) for row in theirs]
-        report.answer_json({"nics": [_row_data(row) for row in found], "libvirt": libvirt})
+        nics = [_row_data(row) for row in found]
+        tun_rows = [say_tun.data(row) for row in tuns]
+        report.answer_json({"nics": nics, "libvirt": libvirt, "tuns": tun_rows})
         return
+    _nics(found, theirs, quiet=bool(tuns))
+    if tuns:
+        say_tun.table(tuns)
+
+
+def _nics(found: list[Row], theirs: list[DomainRow], *, quiet: bool) -> None:
     if not found and not theirs:
+        if quiet:
+            return
         report.note("no NIC is attached, or none of that VM; `vmnet attach VM` makes one")
         return
     head = ("VM", "NIC", "TAP", "BRIDGE", "GUEST MAC", "MTU", "Q", "LIFE", "PID")

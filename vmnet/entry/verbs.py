@@ -23,6 +23,7 @@ from vmnet.kernel import host
 from vmnet.model.names import link_name
 from vmnet.model.nic import Wish
 from vmnet.model.step import Where
+from vmnet.model.tun import TunWish, parse_own_addresses, parse_own_routes
 from vmnet.model.vhost import Policy
 from vmnet.service import Launch
 
@@ -240,3 +241,28 @@ def collect(idle: str | None, *, dry_run: bool, as_json: bool) -> None:
     fates, errors = service.collect(idle=age, dry_run=dry_run)
     say.fates(fates, errors, dry_run=dry_run, as_json=as_json)
     service.raise_all(errors)
+
+
+def tun_wish(
+    name: str,
+    owner: str | None,
+    addresses: list[str] | None,
+    routes: list[str] | None,
+    mtu: int | None,
+    *,
+    multi_queue: bool,
+) -> TunWish:
+    """Return the wish that options of `tun create` stand for.
+
+    Raises:
+        InvalidInput: an address or a route is none.
+        NotFound: no such user.
+    """
+    return TunWish(
+        name,
+        None if owner is None else host.user_id(owner),
+        None if addresses is None else parse_own_addresses(addresses),
+        None if routes is None else parse_own_routes(routes),
+        mtu,
+        multi_queue,
+    )

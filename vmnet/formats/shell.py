@@ -27,10 +27,12 @@ from vmnet.model.step import (
     AddAltname,
     CreateBridge,
     CreateTap,
+    CreateTun,
     DeleteLink,
     DomainStep,
     DropAltname,
     DropTap,
+    DropTun,
     MonitorStep,
     NetlinkStep,
     OpenQueues,
@@ -57,13 +59,13 @@ from vmnet.model.step import (
 def plan_lines(plan: Plan) -> list[str]:
     """Return a plan as lines for sh; an empty plan is an empty list."""
     uids = {m.do.link.name: m.do.uid for m in plan.moves if isinstance(m.do, SetOwner)}
-    made = {m.do.name for m in plan.moves if isinstance(m.do, CreateTap)}
+    made = {m.do.name for m in plan.moves if isinstance(m.do, CreateTap | CreateTun)}
     kept = {m.do.link.name for m in plan.moves if isinstance(m.do, Persist)}
     lines = []
     for move in plan.moves:
         step = move.do
-        if isinstance(step, CreateTap):
-            lines += _create_tap(step, uids.get(step.name), kept=step.name in kept)
+        if isinstance(step, CreateTap | CreateTun):
+            lines += _create(step, uids.get(step.name), kept=step.name in kept)
         elif not (isinstance(step, SetOwner) and step.link.name in made):
             lines += step_lines(step)
     return lines
@@ -116,8 +118,9 @@ def _one_line(xml: str) -> str:
     return re.sub(r">\s+<", "><", xml.strip())
 
 
-def _create_tap(step: CreateTap, uid: int | None, *, kept: bool) -> list[str]:
-    words = ["ip", "tuntap", "add", "dev", step.name, "mode", "tap", "vnet_hdr"]
+def _create(step: CreateTap | CreateTun, uid: int | None, *, kept: bool) -> list[str]:
+    words = ["ip", "tuntap", "add", "dev", step.name, "mode"]
+    words += ["tap", "vnet_hdr"] if isinstance(step, CreateTap) else ["tun"]
     words += ["multi_queue"] if step.multi_queue else []
     words += ["user", str(uid)] if uid is not None else []
     lines = [f"# vmnet makes {step.name} only if no link has that name (IFF_TUN_EXCL)"]
@@ -128,8 +131,8 @@ def _create_tap(step: CreateTap, uid: int | None, *, kept: bool) -> list[str]:
 
 def _tun_lines(step: TunStep) -> list[str]:
     match step:
-        case CreateTap():
-            return _create_tap(step, None, kept=True)
+        case CreateTap() | CreateTun():
+            return _create(step, None, kept=True)
         case OpenQueues(link, count):
             queues = "1 queue" if count == 1 else f"{count} queues"
             return [f"# vmnet opens {queues} of {link.name}, unless a process has it open"]
@@ -137,8 +140,9 @@ def _tun_lines(step: TunStep) -> list[str]:
             return [f"# vmnet gives {link.name} to uid {uid} (TUNSETOWNER has no ip command)"]
         case Persist(link):
             return [f"# vmnet makes {link.name} persistent only now"]
-        case DropTap(link, multi_queue):
-            words = ["ip", "tuntap", "del", "dev", link.name, "mode", "tap"]
+        case DropTap(link, multi_queue) | DropTun(link, multi_queue):
+            mode = "tap" if isinstance(step, DropTap) else "tun"
+            words = ["ip", "tuntap", "del", "dev", link.name, "mode", mode]
             return [shlex.join(words + (["multi_queue"] if multi_queue else []))]
         case _:
             assert_never(step)

@@ -8,6 +8,7 @@ Privilege: reading needs none.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Any, assert_never
 
 from vmnet.kernel.codecs import (
@@ -48,13 +49,28 @@ def host_addresses(channel: Channel, index: int) -> tuple[HostAddress, ...]:
     return (*_dumped(channel, index, 4), *reversed(_dumped(channel, index, 6)))
 
 
+def all_addresses(channel: Channel) -> Iterator[tuple[int, HostAddress]]:
+    """Yield the index of a link and an address of it, for all links.
+
+    Raises:
+        Refused: the kernel would not tell.
+    """
+    for family in _FAMILIES:
+        for message in _messages(channel, 0, family):
+            yield message["index"], _to_address(message, family)
+
+
 def _dumped(channel: Channel, index: int, family: int) -> list[HostAddress]:
+    found = _messages(channel, index, family)
+    return [_to_address(message, family) for message in found if message["index"] == index]
+
+
+def _messages(channel: Channel, index: int, family: int) -> Iterator[Any]:
     request = ifaddrmsg()
     request["family"] = _FAMILIES[family]
     request["index"] = index
     head(request, _GETADDR, REQUEST | DUMP)
-    found = (decoded(ifaddrmsg, raw) for raw in channel.dump(encoded(request)))
-    return [_to_address(message, family) for message in found if message["index"] == index]
+    yield from (decoded(ifaddrmsg, raw) for raw in channel.dump(encoded(request)))
 
 
 def _to_address(message: Any, family: int) -> HostAddress:

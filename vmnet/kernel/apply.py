@@ -29,8 +29,10 @@ from vmnet.model.portstep import CreateIfb, FilterStep, ForgetLink
 from vmnet.model.step import (
     CreateBridge,
     CreateTap,
+    CreateTun,
     DomainStep,
     DropTap,
+    DropTun,
     Move,
     NetlinkStep,
     OpenQueues,
@@ -48,6 +50,7 @@ from vmnet.model.words import describe
 #: How many links' entries leave the filter in one transaction, all or none of them.
 _FORGOTTEN_TOGETHER = 64
 _TAP_FLAGS = ioctl.IFF_TAP | ioctl.IFF_NO_PI | ioctl.IFF_VNET_HDR
+_TUN_FLAGS = ioctl.IFF_TUN | ioctl.IFF_NO_PI
 
 
 class Peer(Protocol):
@@ -274,7 +277,7 @@ class Apply:
 
     def _step(self, step: TunStep) -> None:
         match step:
-            case CreateTap(name, multi_queue):
+            case CreateTap(name, multi_queue) | CreateTun(name, multi_queue):
                 self._open(Ref(name), multi_queue=multi_queue, exclusive=True, what=step)
             case OpenQueues(link, count, multi_queue):
                 while len(self._fds.get(link.name, ())) < count:
@@ -285,7 +288,7 @@ class Apply:
                 self._with_tap(link, step, multi_queue=multi_queue, uid=uid)
             case Persist(link):
                 self._ioctl_persist(self._fds[link.name][0], step, persist=True)
-            case DropTap(link, multi_queue):
+            case DropTap(link, multi_queue) | DropTun(link, multi_queue):
                 self._drop(link, step, multi_queue=multi_queue)
             case _:
                 assert_never(step)
@@ -294,7 +297,7 @@ class Apply:
         """Attach one more descriptor to a TAP; False if that link is not there any more."""
         fd = devices.open_tun()
         try:
-            flags = _TAP_FLAGS
+            flags = _TUN_FLAGS if _is_tun(what) else _TAP_FLAGS
             flags |= ioctl.IFF_MULTI_QUEUE if multi_queue else 0
             flags |= ioctl.IFF_TUN_EXCL if exclusive else 0
             ioctl.tun_set_iff(fd, link.name, flags)
@@ -366,6 +369,10 @@ class Apply:
         mine = len(self._fds[link.name])
         if now is not None and now.tun is not None and now.tun.queues > mine:
             raise taken(step, link.name)
+
+
+def _is_tun(step: Step) -> bool:
+    return isinstance(step, CreateTun | DropTun) or (isinstance(step, SetOwner) and step.tun)
 
 
 def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:

@@ -58,6 +58,23 @@ def host_routes(channel: Channel, index: int) -> tuple[Route, ...]:
     return tuple(sorted(found, key=lambda route: (route.family, bool(route.gateway))))
 
 
+def all_routes(channel: Channel) -> Iterator[tuple[int, Route]]:
+    """Yield the index of a link and a route through it, for all links and tables.
+
+    One that the kernel made for an address is among them.
+
+    Raises:
+        Refused: the kernel would not tell.
+    """
+    for family, number in _FAMILIES.items():
+        request = rtmsg()
+        request["family"] = number
+        head(request, _GETROUTE, REQUEST | DUMP)
+        for raw in channel.dump(encoded(request)):
+            message = decoded(rtmsg, raw)
+            yield message.get_attr("RTA_OIF") or 0, _to_route(message, family)
+
+
 def _dumped(channel: Channel, index: int, family: int) -> Iterator[Route]:
     request = rtmsg()
     request["family"] = _FAMILIES[family]

@@ -30,6 +30,14 @@ class CreateTap:
 
 
 @dataclass(frozen=True)
+class CreateTun:
+    """Make a TUN that did not exist and hold it; it dies with this process unless persisted."""
+
+    name: str
+    multi_queue: bool
+
+
+@dataclass(frozen=True)
 class OpenQueues:
     """Open queues of a TAP, so that in all `count` are held."""
 
@@ -40,16 +48,17 @@ class OpenQueues:
 
 @dataclass(frozen=True)
 class SetOwner:
-    """Let one uid attach to the TAP."""
+    """Let one uid attach to the TAP, or TUN."""
 
     link: Ref
     uid: int
     multi_queue: bool
+    tun: bool = False
 
 
 @dataclass(frozen=True)
 class Persist:
-    """Let the TAP outlive this process: the commit of an attach."""
+    """Let the TAP or TUN outlive this process: the commit of an attach."""
 
     link: Ref
 
@@ -61,6 +70,14 @@ class DropTap:
     The kernel removes a TAP that is not persistent when its last descriptor closes; if some
     process opened it meanwhile, it stays until that one is done.
     """
+
+    link: Ref
+    multi_queue: bool
+
+
+@dataclass(frozen=True)
+class DropTun:
+    """As `DropTap`, of a TUN."""
 
     link: Ref
     multi_queue: bool
@@ -279,7 +296,7 @@ MonitorStep = PassFd | CloseFd | AddNetdev | RemoveNetdev | AddDevice | RemoveDe
 #: Steps that another program carries out when vmnet asks for them.
 PeerStep = DomainStep | MonitorStep | StartGuardian
 #: Steps done with ioctls on a descriptor of `/dev/net/tun`.
-TunStep = CreateTap | OpenQueues | SetOwner | Persist | DropTap
+TunStep = CreateTap | CreateTun | OpenQueues | SetOwner | Persist | DropTap | DropTun
 #: Steps that are one rtnetlink message each; neighbours of this kind travel in one system call.
 NetlinkStep = (
     DeleteLink

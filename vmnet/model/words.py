@@ -51,10 +51,12 @@ from vmnet.model.step import (
     CloseFd,
     CreateBridge,
     CreateTap,
+    CreateTun,
     DeleteLink,
     DomainStep,
     DropAltname,
     DropTap,
+    DropTun,
     MonitorStep,
     OpenQueues,
     PassFd,
@@ -109,15 +111,19 @@ def _describe_tap(step: TunStep) -> str:
     match step:
         case CreateTap(name):
             return f"make tap {name!r}"
+        case CreateTun(name):
+            return f"make tun {name!r}"
         case OpenQueues(link, count):
             queues = "1 queue" if count == 1 else f"{count} queues"
             return f"open {queues} of tap {link.name!r}"
-        case SetOwner(link, uid):
-            return f"give tap {link.name!r} to uid {uid}"
+        case SetOwner(link, uid, _, tun):
+            return f"give {'tun' if tun else 'tap'} {link.name!r} to uid {uid}"
         case Persist(link):
-            return f"make tap {link.name!r} persistent"
+            return f"make {link.name!r} persistent"
         case DropTap(link):
             return f"remove tap {link.name!r}"
+        case DropTun(link):
+            return f"remove tun {link.name!r}"
         case _:
             assert_never(step)
 

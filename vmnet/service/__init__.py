@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         plug,
         unplug,
     )
+    from vmnet.service.tuns import create_tun, delete_tun, make_tun, open_tun
     from vmnet.service.uplinks import add_uplink, confirm_uplinks, remove_uplink
     from vmnet.service.whole import Part, down, up
 
@@ -39,9 +40,13 @@ __all__ = [
     "collect",
     "confirm_uplinks",
     "create_bridge",
+    "create_tun",
     "delete_bridge",
+    "delete_tun",
     "detach",
     "down",
+    "make_tun",
+    "open_tun",
     "plug",
     "prepare_run",
     "raise_all",
@@ -57,6 +62,10 @@ _HOMES = {
     "create_bridge": "vmnet.service.bridges",
     "delete_bridge": "vmnet.service.bridges",
     "raise_all": "vmnet.service.base",
+    "create_tun": "vmnet.service.tuns",
+    "delete_tun": "vmnet.service.tuns",
+    "make_tun": "vmnet.service.tuns",
+    "open_tun": "vmnet.service.tuns",
     "add_uplink": "vmnet.service.uplinks",
     "confirm_uplinks": "vmnet.service.uplinks",
     "remove_uplink": "vmnet.service.uplinks",

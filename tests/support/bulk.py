@@ -1,0 +1,61 @@
+"""Bytes by TCP: `bulk.py take ADDRESS PORT`, and `bulk.py give ADDRESS PORT BYTES`.
+
+`take` says `ready` when it listens, and prints as JSON how many bytes came and their SHA-256 when
+the other end has closed. `give` sends so many, the same in each run, and prints the same of them.
+It runs by itself, inside namespaces of a test: the standard library is all it may want.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import socket
+import sys
+
+_PART = 1 << 16
+_LIMIT = 120.0
+
+
+def _report(digest: hashlib._Hash, count: int) -> None:
+    sys.stdout.write(json.dumps({"bytes": count, "sha256": digest.hexdigest()}) + "\n")
+    sys.stdout.flush()
+
+
+def _take(address: str, port: int) -> None:
+    digest, count = hashlib.sha256(), 0
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, port), family=family) as server:
+        server.settimeout(_LIMIT)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        connection, _ = server.accept()
+        connection.settimeout(_LIMIT)
+        with connection:
+            while part := connection.recv(_PART):
+                digest.update(part)
+                count += len(part)
+    _report(digest, count)
+
+
+def _give(address: str, port: int, total: int) -> None:
+    digest, count = hashlib.sha256(), 0
+    source = random.Random(total)  # noqa: S311 - the same bytes in each run
+    with socket.create_connection((address, port), timeout=_LIMIT) as connection:
+        while count < total:
+            part = source.randbytes(min(_PART, total - count))
+            connection.sendall(part)
+            digest.update(part)
+            count += len(part)
+    _report(digest, count)
+
+
+def _main(verb: str, address: str, port: str, *rest: str) -> None:
+    if verb == "take":
+        _take(address, int(port))
+    else:
+        _give(address, int(port), int(rest[0]))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
