@@ -43,6 +43,8 @@ page vmnet-hook-status "say whether libvirt calls vmnet" hook status
 page vmnet-sync "bring libvirt's running domains to what was wished" sync
 page vmnet-explain "show where each setting of a VM's NICs comes from" explain
 page vmnet-template "print what a libvirt domain's XML needs for a NIC" template
+page vmnet-patch 'join two bridges, or a bridge and a container' patch
+page vmnet-unpatch 'take away what vmnet patch made' unpatch
 page vmnet-tun-create 'make a TUN for a program of yours' tun create
 page vmnet-tun-delete 'delete a TUN that vmnet made' tun delete
 page vmnet-tun-list 'show the TUNs that are here' tun list

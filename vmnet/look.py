@@ -7,6 +7,7 @@ Privilege: reading links needs none; seeing other users' processes needs root.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from vmnet.errors import Conflict, NotFound
@@ -52,6 +53,28 @@ class TunRow:
     addresses: tuple[str, ...]
     routes: tuple[str, ...]
     holders: Holders
+
+
+@dataclass(frozen=True)
+class PatchRow:
+    """One patch, as far as it is in this namespace.
+
+    Attributes:
+        a: one end, as it is written.
+        b: the other one.
+        links: its links here.
+        bridges: the bridges they are ports of, each in its link's place; empty for none.
+    """
+
+    a: str
+    b: str
+    links: tuple[Link, ...]
+    bridges: tuple[str, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether an end is out of its bridge, or down."""
+        return not all(self.bridges) or not all(link.up and link.carrier for link in self.links)
 
 
 @dataclass(frozen=True)
@@ -113,6 +136,47 @@ def list_tuns() -> list[TunRow]:
         for name, view in sorted(views.items())
         if view.link is not None
     ]
+
+
+@dataclass(frozen=True)
+class Others:
+    """What vmnet made that is no VM's.
+
+    Attributes:
+        tuns: links for programs.
+        patches: pairs of links.
+    """
+
+    tuns: tuple[TunRow, ...] = ()
+    patches: tuple[PatchRow, ...] = ()
+
+
+def list_others() -> Others:
+    """Return what vmnet made that is no VM's."""
+    return Others(tuple(row for row in list_tuns() if row.ours), tuple(list_patches()))
+
+
+def list_patches() -> list[PatchRow]:
+    """Return what joins bridges and namespaces, sorted by its ends."""
+    from vmnet.model.patch import PatchTag, parse_patch  # noqa: PLC0415 - not for who lists NICs
+
+    found: dict[PatchTag, list[Link]] = {}
+    with opened() as netlink:
+        for link in netlink.links(b"vmnet/1 patch "):
+            tag = parse_patch(link.alias)
+            if tag is not None and link.kind == "veth":
+                found.setdefault(tag, []).append(link)
+        names = {index: netlink.link_by_index(index) for index in _masters(found.values())}
+    bridges = {index: bridge.name for index, bridge in names.items() if bridge is not None}
+    rows = [
+        PatchRow(tag.a, tag.b, tuple(links), tuple(bridges.get(e.master, "") for e in links))
+        for tag, links in found.items()
+    ]
+    return sorted(rows, key=lambda row: (row.a, row.b))
+
+
+def _masters(found: Iterable[list[Link]]) -> set[int]:
+    return {link.master for links in found for link in links if link.master}
 
 
 def who(name: str) -> Holding:

@@ -48,6 +48,7 @@ TYPER_DOORS = {
     "vmnet.entry.hostcli",
     "vmnet.entry.hostfilecli",
     "vmnet.entry.options",
+    "vmnet.entry.patchcli",
     "vmnet.entry.portoptions",
     "vmnet.entry.tuncli",
     "vmnet.entry.uplinkcli",

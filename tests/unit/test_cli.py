@@ -45,6 +45,8 @@ COMMANDS = [
     ["host", "install"],
     ["host", "uninstall"],
     ["host", "status"],
+    ["patch"],
+    ["unpatch"],
     ["tun", "create"],
     ["tun", "delete"],
     ["tun", "list"],

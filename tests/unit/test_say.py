@@ -15,7 +15,7 @@ from vmnet.entry import say, say_whole
 from vmnet.errors import NotFound
 from vmnet.formats import qemu
 from vmnet.formats.config import parse_config
-from vmnet.look import Holding, Row
+from vmnet.look import Holding, Others, Row
 from vmnet.model.host import Holder, Holders, Worker
 from vmnet.model.nft import install_text
 from vmnet.model.step import Plan
@@ -72,8 +72,8 @@ ANSWERS: dict[str, Callable[..., None]] = {
         HOSTILE, [Detached("vmnx-0", HOSTILE, 0, Plan())], dry_run=False, as_json=as_json
     ),
     "nothing": lambda as_json: say.detached(HOSTILE, [], dry_run=False, as_json=as_json),
-    "list": lambda as_json: say.rows([row()], [], [], as_json=as_json),
-    "empty list": lambda as_json: say.rows([], [], [], as_json=as_json),
+    "list": lambda as_json: say.rows([row()], [], Others(), as_json=as_json),
+    "empty list": lambda as_json: say.rows([], [], Others(), as_json=as_json),
     "who": lambda as_json: say.holding(holding(), as_json=as_json),
     "gc": lambda as_json: say.fates(FATES, [GONE], dry_run=False, as_json=as_json),
     "bridge": lambda as_json: say.bridge("br0", Plan(), "made", dry_run=False, as_json=as_json),
@@ -165,7 +165,9 @@ def test_a_command_that_holds_a_newline_stays_in_its_comment(
 
 
 def test_list_has_a_row_for_each_nic(capsys: pytest.CaptureFixture[str]) -> None:
-    say.rows([row("vm1"), replace(row("vm2"), bridge="", holders=Holders())], [], [], as_json=False)
+    say.rows(
+        [row("vm1"), replace(row("vm2"), bridge="", holders=Holders())], [], Others(), as_json=False
+    )
     head, first, second = capsys.readouterr().out.splitlines()
     assert " ".join(head.split()) == "VM NIC TAP BRIDGE GUEST MAC MTU Q LIFE PID"
     tap = attached(nic("vm1")).name

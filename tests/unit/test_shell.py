@@ -48,10 +48,12 @@ from vmnet.model.step import (
     CreateBridge,
     CreateTap,
     CreateTun,
+    CreateVeth,
     DeleteLink,
     DropAltname,
     DropTap,
     DropTun,
+    InPlace,
     Move,
     OpenQueues,
     Persist,
@@ -73,6 +75,8 @@ from vmnet.plan.detach import plan_detach
 FORMS: dict[type[Step], list[str]] = {
     CreateTap: ["ip tuntap add dev tap0 mode tap vnet_hdr multi_queue"],
     CreateTun: ["ip tuntap add dev tun0 mode tun"],
+    CreateVeth: ["ip link add dev vmp1-a type veth peer name eth0 netns /run/netns/web"],
+    InPlace: ["nsenter --net=/proc/7/ns/net ip link set dev tap0 up"],
     OpenQueues: [],
     SetOwner: [],
     Persist: [],
@@ -135,6 +139,7 @@ RULES = ["nft -f - <<'NFT'", *install_text(strict=False).splitlines(), "NFT"]
 
 #: What a line may begin with.
 _BEGINNINGS = (
+    "nsenter ",
     *("ip ", "bridge ", "tc ", "nft ", "# ", "virsh ", "printf "),
     *("mkdir ", "rmdir ", "install ", "rm "),
 )

@@ -16,6 +16,8 @@ from vmnet.model.step import (
     CreateBridge,
     CreateTap,
     CreateTun,
+    CreateVeth,
+    InPlace,
     PassFd,
     PlugDevice,
     RemoveDevice,
@@ -63,7 +65,17 @@ def _about(step: Step) -> str:
             return str(step.index)
         case SetStrict():
             return step.bridge
-        case CreateTap() | CreateTun() | CreateBridge() | CreateIfb() | PassFd() | CloseFd():
+        case InPlace():
+            return step.place
+        case (
+            CreateTap()
+            | CreateTun()
+            | CreateVeth()
+            | CreateBridge()
+            | CreateIfb()
+            | PassFd()
+            | CloseFd()
+        ):
             return step.name
         case _:
             return step.link.name

@@ -54,10 +54,12 @@ from vmnet.model.step import (
     CreateBridge,
     CreateTap,
     CreateTun,
+    CreateVeth,
     DeleteLink,
     DropAltname,
     DropTap,
     DropTun,
+    InPlace,
     Move,
     NetlinkStep,
     OpenQueues,
@@ -100,6 +102,8 @@ EVERY_STEP: tuple[Step, ...] = (
     Persist(LINK),
     DropTap(LINK, multi_queue=True),
     DropTun(LINK, multi_queue=False),
+    CreateVeth("vmp1-a", "eth0", there="/run/netns/web"),
+    InPlace("/proc/7/ns/net", SetUp(LINK)),
     DeleteLink(LINK),
     CreateBridge("br0", "52:00:00:00:00:01"),
     CreateBridge("br0", "52:00:00:00:00:01", vlan_filtering=True),
@@ -340,7 +344,7 @@ def _after(tap: Link | None, step: Step) -> Link | None:
     assert tap is not None
     if isinstance(step, FilterStep | RateStep | PortStep):
         return tap  # beside the link: tests/unit/test_plan_passage.py
-    assert not isinstance(step, CreateTun | DropTun)
+    assert not isinstance(step, CreateTun | DropTun | CreateVeth | InPlace)
     assert not isinstance(step, CreateBridge | SetVlanFiltering | PeerStep | FileStep)
     assert step.link.name == tap.name
     assert step.link.index in (0, tap.index)

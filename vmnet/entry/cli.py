@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vmnet import __version__
-from vmnet.entry import domaincli, door, files, hostcli, options, report
+from vmnet.entry import domaincli, door, files, hostcli, options, patchcli, report
 from vmnet.entry.hookcli import hook_app
 from vmnet.entry.hostcli import bridge_app, config_app
 from vmnet.entry.hostfilecli import host_app
@@ -293,8 +293,8 @@ def list_(
     state["json"] = json
     found = look.list_nics(vm)
     theirs, notes = domain_rows(vm, {row.link.name for row in found})
-    tuns = [row for row in look.list_tuns() if row.ours] if vm is None else []
-    say.rows(found, theirs, tuns, as_json=json)
+    others = look.list_others() if vm is None else look.Others()
+    say.rows(found, theirs, others, as_json=json)
     say.notes(notes)
 
 
@@ -369,7 +369,15 @@ def probe(json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-for command in (domaincli.explain, domaincli.sync, domaincli.template, hostcli.up, hostcli.down):
+for command in (
+    domaincli.explain,
+    domaincli.sync,
+    domaincli.template,
+    hostcli.up,
+    hostcli.down,
+    patchcli.patch,
+    patchcli.unpatch,
+):
     app.command()(command)
 
 

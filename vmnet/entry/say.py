@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from vmnet.entry import report, say_tun
+from vmnet.entry import report, say_others
 from vmnet.formats.shell import plan_lines
 from vmnet.model.port import USUAL, Port, port_settings
 from vmnet.model.step import CreateBridge, DeleteLink, DropTap
@@ -22,8 +22,9 @@ from vmnet.model.words import describe
 
 if TYPE_CHECKING:
     from vmnet.errors import VmnetError
-    from vmnet.look import Holding, Row, TunRow
+    from vmnet.look import Holding, Others, Row
     from vmnet.model.host import Holder
+    from vmnet.model.patch import PatchWish
     from vmnet.model.step import Plan
     from vmnet.model.tag import Tag
     from vmnet.model.vhost import Verdict
@@ -131,6 +132,19 @@ def tun(name: str, plan: Plan, did: str, *, dry_run: bool, as_json: bool) -> Non
         report.note(f"tun {name}: {did if plan.moves else 'nothing to do'}")
 
 
+def patch(wish: PatchWish, plan: Plan, did: str, *, dry_run: bool, as_json: bool) -> None:
+    """Answer `patch` and `unpatch`."""
+    a, b = str(wish.a), str(wish.b)
+    if as_json:
+        report.answer_json({"a": a, "b": b, "dry_run": dry_run, **plan_data(plan)})
+        return
+    notes(plan.notes)
+    if dry_run:
+        lines(plan)
+    else:
+        report.note(f"{a} and {b}: {did if plan.moves else 'nothing to do'}")
+
+
 def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_json: bool) -> None:
     """Answer `gc`."""
     if as_json:
@@ -149,17 +163,15 @@ def fates(judged: list[Fate], errors: list[VmnetError], *, dry_run: bool, as_jso
         report.note("nothing of vmnet's is here that gc is for")
 
 
-def rows(found: list[Row], theirs: list[DomainRow], tuns: list[TunRow], *, as_json: bool) -> None:
-    """Answer `list`: vmnet's own NICs, libvirt's beside them, and vmnet's TUNs."""
+def rows(found: list[Row], theirs: list[DomainRow], others: Others, *, as_json: bool) -> None:
+    """Answer `list`: vmnet's own NICs, libvirt's beside them, TUNs and patches."""
     if as_json:
         libvirt = [asdict(row) for row in theirs]
         nics = [_row_data(row) for row in found]
-        tun_rows = [say_tun.data(row) for row in tuns]
-        report.answer_json({"nics": nics, "libvirt": libvirt, "tuns": tun_rows})
+        report.answer_json({"nics": nics, "libvirt": libvirt, **say_others.data(others)})
         return
-    _nics(found, theirs, quiet=bool(tuns))
-    if tuns:
-        say_tun.table(tuns)
+    _nics(found, theirs, quiet=bool(others.tuns or others.patches))
+    say_others.tables(others)
 
 
 def _nics(found: list[Row], theirs: list[DomainRow], *, quiet: bool) -> None:

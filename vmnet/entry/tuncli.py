@@ -111,7 +111,7 @@ def tun_list(json: Json = False) -> None:
       vmnet tun list
     """
     from vmnet import look
-    from vmnet.entry import say_tun
+    from vmnet.entry import say_others
 
     state["json"] = json
-    say_tun.rows(look.list_tuns(), as_json=json)
+    say_others.tuns(look.list_tuns(), as_json=json)

@@ -28,16 +28,19 @@ from vmnet.model.step import (
     CreateBridge,
     CreateTap,
     CreateTun,
+    CreateVeth,
     DeleteLink,
     DomainStep,
     DropAltname,
     DropTap,
     DropTun,
+    InPlace,
     MonitorStep,
     NetlinkStep,
     OpenQueues,
     PassFd,
     Persist,
+    PlaceStep,
     Plan,
     PlugDevice,
     QuietIpv6,
@@ -75,6 +78,8 @@ def step_lines(step: Step) -> list[str]:
     """Return one step as lines for sh."""
     if isinstance(step, NetlinkStep):
         return [shlex.join(words) for words in _netlink_words(step)]
+    if isinstance(step, PlaceStep):
+        return [shlex.join(words) for words in _place_words(step)]
     if isinstance(step, FilterStep):
         return filter_lines(step)
     if isinstance(step, FileStep):
@@ -85,6 +90,23 @@ def step_lines(step: Step) -> list[str]:
         what = f"puts {step.link.name} back in {step.seconds} s unless somebody confirms"
         return [f"# vmnet starts a process that {what}"]
     return [_domain_line(step)] if isinstance(step, DomainStep) else _tun_lines(step)
+
+
+def _place_words(step: PlaceStep) -> list[list[str]]:
+    match step:
+        case CreateVeth(name, peer, here, there):
+            words = ["ip", "link", "add", "dev", name, "type", "veth", "peer", "name", peer]
+            if there:
+                words += ["netns", there]
+            return [_inside(here, words)]
+        case InPlace(place, inner):
+            return [_inside(place, words) for words in _netlink_words(inner)]
+        case _:
+            assert_never(step)
+
+
+def _inside(place: str, words: list[str]) -> list[str]:
+    return ["nsenter", f"--net={place}", *words] if place else words
 
 
 def _monitor_line(step: MonitorStep) -> str:

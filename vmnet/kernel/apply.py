@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Protocol, Self, assert_never, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, assert_never, runtime_checkable
 
 from vmnet.errors import VmnetError, of_errno
 from vmnet.kernel import devices, ioctl, nft, signals
@@ -39,6 +39,7 @@ from vmnet.model.step import (
     PassFd,
     PeerStep,
     Persist,
+    PlaceStep,
     Plan,
     Ref,
     SetOwner,
@@ -46,6 +47,9 @@ from vmnet.model.step import (
     TunStep,
 )
 from vmnet.model.words import describe
+
+if TYPE_CHECKING:
+    from vmnet.kernel.places import Places
 
 #: How many links' entries leave the filter in one transaction, all or none of them.
 _FORGOTTEN_TOGETHER = 64
@@ -84,14 +88,23 @@ class Apply:
     """
 
     def __init__(
-        self, netlink: Netlink, peer: Peer | None = None, closing: Closing | None = None
+        self,
+        netlink: Netlink,
+        peer: Peer | None = None,
+        places: Places | None = None,
+        closing: Closing | None = None,
     ) -> None:
-        """Work through this socket, and through this program where a plan asks for it.
+        """Work through this socket, and through others where a plan asks for it.
 
-        TAPs that a plan drops are gone when `closing` is left, without it at once.
+        Args:
+            netlink: a socket into this namespace.
+            peer: another program.
+            places: other network namespaces.
+            closing: TAPs that a plan drops are gone when it is left, without it at once.
         """
         self._netlink = netlink
         self._peer = peer
+        self._places = places
         self._closing = closing
         self._fds: dict[str, list[int]] = {}
         self._done: list[Move] = []
@@ -202,9 +215,13 @@ class Apply:
                 if isinstance(first, ForgetLink):
                     nft.forget([move.do for move in group if isinstance(move.do, ForgetLink)])
                 elif isinstance(first, FilterStep):
-                    self._filter(first)
+                    nft.apply(first, self._index)
                 elif isinstance(first, FileStep):
-                    self._file(first)
+                    from vmnet.kernel import rootfile  # noqa: PLC0415 - only of `vmnet host`
+
+                    rootfile.carry_out(first)
+                elif isinstance(first, PlaceStep):
+                    self._elsewhere(first)
                 else:
                     self._step(first)
             except Refused as error:  # looking, before the step
@@ -233,13 +250,10 @@ class Apply:
         else:
             peer.do(step)
 
-    def _filter(self, step: FilterStep) -> None:
-        nft.apply(step, self._index)
-
-    def _file(self, step: FileStep) -> None:
-        from vmnet.kernel import rootfile  # noqa: PLC0415 - only `vmnet host` has such steps
-
-        rootfile.carry_out(step)
+    def _elsewhere(self, step: PlaceStep) -> None:
+        if self._places is None:
+            raise TypeError(step)
+        self._made.update(self._places.carry_out(step, self._netlink))
 
     def _note_made(self, step: CreateBridge | CreateIfb) -> bool:
         """Remember which link was made: another could take its name before the next step."""

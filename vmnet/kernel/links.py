@@ -146,13 +146,19 @@ class Netlink(Channel):
         }
         self.exchange([encoded(to_message(step, index_of)) for step in steps], tolerated)
 
-    def create_veth(self, name: str, peer: str) -> None:
+    def create_veth(self, name: str, peer: str, netns: int | None = None) -> None:
         """Make a pair of links, each the other end of one cable.
+
+        Args:
+            name: the first link's name.
+            peer: the other one's.
+            netns: a descriptor of the namespace of the other one; None for the same.
 
         Raises:
             Refused: the kernel did not.
         """
-        end = {"attrs": [("IFLA_IFNAME", peer)]}
+        place = [] if netns is None else [("IFLA_NET_NS_FD", netns)]
+        end = {"attrs": [("IFLA_IFNAME", peer), *place]}
         info = [
             ("IFLA_INFO_KIND", "veth"),
             ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", end)]}),

@@ -16,6 +16,7 @@ from vmnet.model.portstep import CreateIfb, RateStep, Redirect
 from vmnet.model.step import (
     AddAltname,
     CreateBridge,
+    CreateVeth,
     NetlinkStep,
     SetMaster,
     SetVlanFiltering,
@@ -60,7 +61,7 @@ def tun_refusal(step: Step, name: str, number: int, *, exclusive: bool) -> Vmnet
     return of_errno(doing, number)
 
 
-def refusal(step: NetlinkStep, error: Refused) -> VmnetError:
+def refusal(step: NetlinkStep | CreateVeth, error: Refused) -> VmnetError:
     """Return what the refusal of an rtnetlink message means."""
     number = error.errno or 0
     if isinstance(step, SetMaster) and number == errno.EINVAL:
@@ -96,6 +97,12 @@ def refusal(step: NetlinkStep, error: Refused) -> VmnetError:
             f"cannot {describe(step)}: a link has that for its name or other name (EEXIST)",
             code="bridge-foreign",
             remedy=f"`ip link show {step.name}` shows which link; choose another name",
+        )
+    if isinstance(step, CreateVeth) and number == errno.EEXIST:
+        return Conflict(
+            f"cannot {describe(step)}: a link has one of these names (EEXIST)",
+            code="patch-foreign",
+            remedy="`ip link` shows it; call the one in a namespace otherwise with --as",
         )
     return of_errno(describe(step), number, error.said)
 

@@ -316,7 +316,41 @@ NetlinkStep = (
     | AddressStep
     | RouteStep
 )
-Step = TunStep | NetlinkStep | FilterStep | FileStep | PeerStep
+
+
+@dataclass(frozen=True)
+class CreateVeth:
+    """Make a pair of links, each the other end of one cable.
+
+    Attributes:
+        name: the first link's name.
+        peer: the other one's.
+        here: the file of the first one's network namespace; empty for this one.
+        there: that of the other one.
+    """
+
+    name: str
+    peer: str
+    here: str = ""
+    there: str = ""
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """Do something in another network namespace.
+
+    Attributes:
+        place: its file, e.g. `/proc/4711/ns/net`.
+        step: what is done there.
+    """
+
+    place: str
+    step: NetlinkStep
+
+
+#: Steps that reach into another network namespace.
+PlaceStep = CreateVeth | InPlace
+Step = TunStep | NetlinkStep | FilterStep | FileStep | PeerStep | PlaceStep
 
 
 @dataclass(frozen=True)

@@ -52,15 +52,18 @@ from vmnet.model.step import (
     CreateBridge,
     CreateTap,
     CreateTun,
+    CreateVeth,
     DeleteLink,
     DomainStep,
     DropAltname,
     DropTap,
     DropTun,
+    InPlace,
     MonitorStep,
     OpenQueues,
     PassFd,
     Persist,
+    PlaceStep,
     PlugDevice,
     QuietIpv6,
     RemoveDevice,
@@ -92,6 +95,8 @@ def describe(step: Step) -> str:
         return _describe_passage(step)
     if isinstance(step, FileStep):
         return describe_file(step)
+    if isinstance(step, PlaceStep):
+        return _describe_place(step)
     if isinstance(step, AddressStep | RouteStep | StartGuardian):
         return _describe_host(step)
     if isinstance(step, CreateBridge):
@@ -99,6 +104,20 @@ def describe(step: Step) -> str:
     if isinstance(step, SetVlanFiltering):
         return f"set VLAN filtering {'on' if step.on else 'off'} on bridge {step.link.name!r}"
     return _describe_setting(step)
+
+
+def _describe_place(step: PlaceStep) -> str:
+    match step:
+        case CreateVeth(name, peer, here, there):
+            ends = [
+                f"{link!r}{f' in {place!r}' if place else ''}"
+                for link, place in ((name, here), (peer, there))
+            ]
+            return f"make the pair {' and '.join(ends)}"
+        case InPlace(place, inner):
+            return f"{describe(inner)}, in {place!r}"
+        case _:
+            assert_never(step)
 
 
 def _describe_passage(step: PortStep | RateStep | FilterStep) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         plug,
         unplug,
     )
+    from vmnet.service.patches import patch, unpatch
     from vmnet.service.tuns import create_tun, delete_tun, make_tun, open_tun
     from vmnet.service.uplinks import add_uplink, confirm_uplinks, remove_uplink
     from vmnet.service.whole import Part, down, up
@@ -47,10 +48,12 @@ __all__ = [
     "down",
     "make_tun",
     "open_tun",
+    "patch",
     "plug",
     "prepare_run",
     "raise_all",
     "remove_uplink",
+    "unpatch",
     "unplug",
     "up",
 ]
@@ -62,6 +65,8 @@ _HOMES = {
     "create_bridge": "vmnet.service.bridges",
     "delete_bridge": "vmnet.service.bridges",
     "raise_all": "vmnet.service.base",
+    "patch": "vmnet.service.patches",
+    "unpatch": "vmnet.service.patches",
     "create_tun": "vmnet.service.tuns",
     "delete_tun": "vmnet.service.tuns",
     "make_tun": "vmnet.service.tuns",

@@ -1,0 +1,117 @@
+"""Patches: pairs of links that join bridges and network namespaces.
+
+Job: `vmnet patch` and `unpatch`.
+Leaves to others: what may be done (`vmnet.plan.patch`), showing them (`vmnet.look`).
+Privilege: CAP_NET_ADMIN here and in the other namespace, CAP_SYS_ADMIN to reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from vmnet.errors import NotFound
+from vmnet.kernel import host, signals
+from vmnet.kernel.apply import Apply
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.locks import WAIT_SECONDS, locked
+from vmnet.kernel.patches import patch_view
+from vmnet.kernel.places import Place, Places, opened_place
+from vmnet.model.patch import End, PatchWish, check_patch
+from vmnet.model.step import Plan
+from vmnet.plan.patch import plan_patch, plan_unpatch
+from vmnet.service.base import complain, opened
+
+
+def patch(wish: PatchWish, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> Plan:
+    """Join two bridges, or a bridge and a network namespace, or mend what joins them.
+
+    Args:
+        wish: what is to be joined.
+        dry_run: plan only.
+        wait: how long to wait for each lock, in seconds.
+
+    Raises:
+        InvalidInput: a part of the wish can never be.
+        NotFound: there is no such bridge, process, name or container.
+        Conflict: a name is taken, or a loop would come to be.
+    """
+    check_patch(wish)
+    with _changing(wish, wait=wait, dry_run=dry_run) as (netlink, places):
+        plan = _planned(netlink, wish, places)
+        if not dry_run:
+            _carry_out(netlink, plan, places, wish)
+    return plan
+
+
+def _planned(netlink: Netlink, wish: PatchWish, places: Mapping[End, Place]) -> Plan:
+    return plan_patch(wish, patch_view(netlink, wish, places), host.new_generation())
+
+
+def _carry_out(netlink: Netlink, plan: Plan, places: Mapping[End, Place], wish: PatchWish) -> None:
+    with Apply(netlink, places=Places(places.values())) as work:
+        work.run(plan, partial(_verify, netlink, wish, places))
+
+
+def _verify(netlink: Netlink, wish: PatchWish, places: Mapping[End, Place]) -> None:
+    """Look again: nothing may be left to do."""
+    complain(_planned(netlink, wish, places), f"patch {wish.a} {wish.b}")
+
+
+def unpatch(wish: PatchWish, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> Plan:
+    """Take away what joins two ends.
+
+    Raises:
+        NotFound: nothing of vmnet's does.
+        Conflict: vmnet did not make it.
+    """
+    check_patch(wish)
+    with _changing(wish, wait=wait, dry_run=dry_run, gone=True) as (netlink, places):
+        plan = plan_unpatch(wish, patch_view(netlink, wish, places))
+        if not dry_run:
+            with Apply(netlink, places=Places(places.values())) as work:
+                work.run(plan)
+    return plan
+
+
+@contextmanager
+def _changing(
+    wish: PatchWish, *, wait: float, dry_run: bool, gone: bool = False
+) -> Iterator[tuple[Netlink, Mapping[End, Place]]]:
+    """Hold the lock of all patches, so that two together make no loop; and what it takes.
+
+    Args:
+        wish: the wish.
+        wait: how long to wait for the lock, in seconds.
+        dry_run: no lock.
+        gone: a place that is not there is left out, instead of an error.
+    """
+    with signals.deferred(), ExitStack() as stack:
+        if not dry_run:
+            stack.enter_context(locked("patches", wait=wait))
+        places: dict[End, Place] = {}
+        for end in filter(_is_elsewhere, wish.ends):
+            try:
+                places[end] = stack.enter_context(opened_place(end, _path_of(end)))
+            except NotFound:
+                if not gone:
+                    raise
+        yield stack.enter_context(opened()), places
+
+
+def _is_elsewhere(end: End) -> bool:
+    return bool(end.place)
+
+
+def _path_of(end: End) -> str:
+    """Return the file of a place's network namespace."""
+    match end.place:
+        case "pid":
+            return f"/proc/{end.name}/ns/net"
+        case "netns":
+            return f"/run/netns/{end.name}"
+        case _:
+            from vmnet.peers.lxc import first_process  # noqa: PLC0415 - only for containers
+
+            return f"/proc/{first_process(end.name)}/ns/net"
