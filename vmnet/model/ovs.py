@@ -1,0 +1,123 @@
+"""Open vSwitch: its bridges and ports, as its database (OVSDB) shows them.
+
+Job: the nouns; the steps that its database carries out.
+Leaves to others: asking it (`vmnet.peers.ovs`), deciding (`vmnet.plan.ovs`).
+Privilege: none.
+
+What the columns mean: ovs-vswitchd.conf.db(5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+#: The datapath that runs in the daemon: it finishes no checksums that a guest left to hardware.
+USERSPACE = "netdev"
+#: The key of vmnet's own mark in a port's `external_ids`; its value is the tag of the TAP.
+MARK = "vmnet"
+
+
+@dataclass(frozen=True)
+class OvsBridge:
+    """A bridge.
+
+    Attributes:
+        name: its name.
+        datapath: `netdev`, or `system` for the kernel's.
+        ports: names of its ports, its own among them.
+    """
+
+    name: str
+    datapath: str
+    ports: tuple[str, ...] = ()
+
+    @property
+    def userspace(self) -> bool:
+        """Whether frames go through the daemon."""
+        return self.datapath == USERSPACE
+
+
+@dataclass(frozen=True)
+class OvsVlans:
+    """The VLANs of a port.
+
+    Attributes:
+        tag: the VLAN of untagged frames; None for none.
+        trunks: the VLANs that pass tagged; empty for all where `mode` is not `access`.
+        mode: `access`, `trunk`, `native-untagged`; empty for what tag and trunks say.
+    """
+
+    tag: int | None = None
+    trunks: tuple[int, ...] = ()
+    mode: str = ""
+
+
+@dataclass(frozen=True)
+class OvsPort:
+    """A port with its one interface.
+
+    Attributes:
+        name: of both.
+        bridge: the bridge it is on.
+        kind: the interface's type; empty for a link of the system.
+        vlans: its VLANs.
+        index: of the link that the daemon has open; 0 if it has none.
+        error: why the daemon has none; empty if it has, or has not looked yet.
+        external_ids: those of the interface.
+        mark: vmnet's mark; empty for a port of somebody else's.
+    """
+
+    name: str
+    bridge: str
+    kind: str = ""
+    vlans: OvsVlans = OvsVlans()  # noqa: RUF009 - frozen
+    index: int = 0
+    error: str = ""
+    external_ids: Mapping[str, str] = field(default_factory=dict)
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class OvsView:
+    """What a planner needs to know of Open vSwitch for one NIC.
+
+    Attributes:
+        bridge: the bridge, or None.
+        port: the port of the TAP's name, on whatever bridge, or None.
+        bridges: names of the bridges there are.
+    """
+
+    bridge: OvsBridge | None
+    port: OvsPort | None = None
+    bridges: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AddOvsPort:
+    """Put a link into a bridge of Open vSwitch, and see that its daemon took it.
+
+    Attributes:
+        port: the port as it is to be; its index and error are not looked at.
+    """
+
+    port: OvsPort
+
+
+@dataclass(frozen=True)
+class SetOvsPort:
+    """Change VLANs, ids and mark of a port that is there."""
+
+    port: OvsPort
+
+
+@dataclass(frozen=True)
+class DropOvsPort:
+    """Take a port from its bridge, and wait until the daemon has let go of the link."""
+
+    name: str
+    bridge: str
+
+
+#: Steps that Open vSwitch's database carries out.
+OvsStep = AddOvsPort | SetOvsPort | DropOvsPort
