@@ -2,7 +2,7 @@
 
 Job: walk a plan forwards, and on the first failure or signal walk it backwards.
 Leaves to others: what is in the plan (`vmnet.plan`), the messages (`vmnet.kernel.links`), the
-ioctls (`vmnet.kernel.ioctl`).
+descriptors of TAPs (`vmnet.kernel.queues`).
 Privilege: CAP_NET_ADMIN in the network namespace.
 
 Steps that are rtnetlink messages travel together, as many as stand next to each other.
@@ -11,40 +11,32 @@ Steps that are rtnetlink messages travel together, as many as stand next to each
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Protocol, Self, assert_never, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from vmnet.errors import VmnetError, of_errno
-from vmnet.kernel import devices, ioctl, nft, signals
+from vmnet.kernel import nft, signals
 from vmnet.kernel.closing import Closing
 from vmnet.kernel.links import Netlink
-from vmnet.kernel.refusals import refusal, taken, tun_refusal
+from vmnet.kernel.queues import Queues
+from vmnet.kernel.refusals import refusal
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.filestep import FileStep
 from vmnet.model.portstep import CreateIfb, FilterStep, ForgetLink
 from vmnet.model.step import (
     CreateBridge,
-    CreateTap,
-    CreateTun,
     DomainStep,
-    DropTap,
-    DropTun,
     Move,
     NetlinkStep,
-    OpenQueues,
     PassFd,
     PeerStep,
-    Persist,
     PlaceStep,
     Plan,
     Ref,
-    SetOwner,
     Step,
-    TunStep,
 )
 from vmnet.model.words import describe
 
@@ -53,8 +45,6 @@ if TYPE_CHECKING:
 
 #: How many links' entries leave the filter in one transaction, all or none of them.
 _FORGOTTEN_TOGETHER = 64
-_TAP_FLAGS = ioctl.IFF_TAP | ioctl.IFF_NO_PI | ioctl.IFF_VNET_HDR
-_TUN_FLAGS = ioctl.IFF_TUN | ioctl.IFF_NO_PI
 
 
 class Peer(Protocol):
@@ -105,8 +95,7 @@ class Apply:
         self._netlink = netlink
         self._peer = peer
         self._places = places
-        self._closing = closing
-        self._fds: dict[str, list[int]] = {}
+        self._queues = Queues(netlink, closing)
         self._done: list[Move] = []
         self._made: dict[str, int] = {}
 
@@ -114,23 +103,22 @@ class Apply:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in list(self._fds):
-            self._close(name)
+        self._queues.close_all()
 
     def hold(self, source: str, fds: list[int]) -> None:
         """Own descriptors opened elsewhere too; plans name them by what they are open on."""
-        self._fds.setdefault(source, []).extend(fds)
+        self._queues.hold(source, fds)
 
     def take(self, name: str) -> list[int]:
         """Hand over the descriptors of a TAP; the caller closes them from now on."""
-        return self._fds.pop(name, [])
+        return self._queues.take(name)
 
     def let_go(self, name: str) -> None:
         """Close a persistent TAP that another program is to open now; undo still finds it."""
         now = self._netlink.link(name)
         if now is not None:
             self._made[name] = now.index
-        self._close(name)
+        self._queues.close(name)
 
     def leave(self) -> list[Move]:
         """Hand over what was done; `undo` leaves it alone from now on."""
@@ -223,7 +211,7 @@ class Apply:
                 elif isinstance(first, PlaceStep):
                     self._elsewhere(first)
                 else:
-                    self._step(first)
+                    self._queues.carry_out(first, self._made)
             except Refused as error:  # looking, before the step
                 raise of_errno(describe(first), error.errno or 0, error.said) from error
             done.extend(group)
@@ -246,7 +234,7 @@ class Apply:
         if isinstance(step, PassFd):
             if not isinstance(peer, Receiver):
                 raise TypeError(f"nobody to receive {step}")
-            peer.receive(step, self._fds[step.source][step.position])
+            peer.receive(step, self._queues.at(step.source, step.position))
         else:
             peer.do(step)
 
@@ -288,105 +276,6 @@ class Apply:
         if now is None:
             raise of_errno(f"find link {name!r}", errno.ENODEV)
         return now.index
-
-    def _step(self, step: TunStep) -> None:
-        match step:
-            case CreateTap(name, multi_queue) | CreateTun(name, multi_queue):
-                self._open(Ref(name), multi_queue=multi_queue, exclusive=True, what=step)
-            case OpenQueues(link, count, multi_queue):
-                while len(self._fds.get(link.name, ())) < count:
-                    if not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):
-                        raise of_errno(describe(step), errno.ENODEV)
-                self._refuse_if_shared(link, step)
-            case SetOwner(link, uid, multi_queue):
-                self._with_tap(link, step, multi_queue=multi_queue, uid=uid)
-            case Persist(link):
-                self._ioctl_persist(self._fds[link.name][0], step, persist=True)
-            case DropTap(link, multi_queue) | DropTun(link, multi_queue):
-                self._drop(link, step, multi_queue=multi_queue)
-            case _:
-                assert_never(step)
-
-    def _open(self, link: Ref, *, multi_queue: bool, exclusive: bool, what: Step) -> bool:
-        """Attach one more descriptor to a TAP; False if that link is not there any more."""
-        fd = devices.open_tun()
-        try:
-            flags = _TUN_FLAGS if _is_tun(what) else _TAP_FLAGS
-            flags |= ioctl.IFF_MULTI_QUEUE if multi_queue else 0
-            flags |= ioctl.IFF_TUN_EXCL if exclusive else 0
-            ioctl.tun_set_iff(fd, link.name, flags)
-        except OSError as error:
-            os.close(fd)
-            raise tun_refusal(what, link.name, error.errno or 0, exclusive=exclusive) from error
-        try:
-            there = not link.index or self._is_still(link)
-        except Refused:
-            os.close(fd)
-            raise
-        if not there:
-            # It vanished and the ioctl made another, or somebody else did: not ours to touch. A
-            # fresh one goes with its descriptor.
-            os.close(fd)
-            return False
-        self._fds.setdefault(link.name, []).append(fd)
-        return True
-
-    def _is_still(self, link: Ref) -> bool:
-        """Say whether a name still is the link that was looked at.
-
-        Not by if_nametoindex(3), whose one answer to all failures would pass for "vanished".
-        """
-        now = self._netlink.link(link.name)
-        return now is not None and now.index == link.index
-
-    def _close(self, name: str) -> None:
-        for fd in self._fds.pop(name, []):
-            os.close(fd)
-
-    def _with_tap(self, link: Ref, step: Step, *, multi_queue: bool, uid: int) -> None:
-        held = link.name in self._fds
-        if not held and not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):
-            raise of_errno(describe(step), errno.ENODEV)
-        try:
-            ioctl.tun_set_owner(self._fds[link.name][0], uid)
-        except OSError as error:
-            raise of_errno(describe(step), error.errno or 0) from error
-        finally:
-            if not held:
-                self._close(link.name)
-
-    def _ioctl_persist(self, fd: int, step: Step, *, persist: bool) -> None:
-        try:
-            ioctl.tun_set_persist(fd, persist=persist)
-        except OSError as error:
-            raise of_errno(describe(step), error.errno or 0) from error
-
-    def _drop(self, link: Ref, step: Step, *, multi_queue: bool) -> None:
-        held = link.name in self._fds
-        link = Ref(link.name, link.index or self._made.get(link.name, 0))
-        if not held and not link.index:
-            return  # made by this plan, and gone with the descriptors that were handed over
-        if not held and not self._open(link, multi_queue=multi_queue, exclusive=False, what=step):
-            return
-        try:
-            if not held and multi_queue:
-                self._refuse_if_shared(link, step)
-            self._ioctl_persist(self._fds[link.name][0], step, persist=False)
-            if self._closing is not None:
-                self._closing.add(self._fds.pop(link.name))
-        finally:
-            self._close(link.name)
-
-    def _refuse_if_shared(self, link: Ref, step: Step) -> None:
-        """Leave a multi-queue TAP alone that somebody opened since it was looked at."""
-        now = self._netlink.link(link.name)
-        mine = len(self._fds[link.name])
-        if now is not None and now.tun is not None and now.tun.queues > mine:
-            raise taken(step, link.name)
-
-
-def _is_tun(step: Step) -> bool:
-    return isinstance(step, CreateTun | DropTun) or (isinstance(step, SetOwner) and step.tun)
 
 
 def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:
