@@ -17,6 +17,7 @@ from vmnet.model.host import Holders, Link
 from vmnet.model.names import ALT_NAME_MAX, LINK_NAME_MAX, check_vm_name
 from vmnet.model.tag import Tag
 from vmnet.service.base import opened, tagged
+from vmnet.service.views import switched
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,16 @@ def list_nics(vm: str | None = None) -> list[Row]:
         for index in names:
             bridge = netlink.link_by_index(index)
             names[index] = bridge.name if bridge else ""
+        switches = switched(netlink, found)
     # All of them: a carrier that was switched off is no sign that nobody holds the TAP.
     held = holders_of_all(link.name for link, _ in found) if found else {}
     return [
-        Row(link, tag, names.get(link.master, ""), held.get(link.name, Holders()))
+        Row(
+            link,
+            tag,
+            switches.get(link.name) or names.get(link.master, ""),
+            held.get(link.name, Holders()),
+        )
         for link, tag in found
     ]
 

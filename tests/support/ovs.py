@@ -51,7 +51,11 @@ class Switch:
         """Start the switch, and wait until it has done what the database says."""
         words = ["ovs-vswitchd", f"unix:{self.folder}/db.sock", "--no-chdir", "--log-file"]
         self.daemon = self._run(*words, "-vconsole:off")
-        self.vsctl("--timeout=20", "set", "Open_vSwitch", ".", "external_ids:started=yes")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the daemon has done what the database says."""
+        self.vsctl("--timeout=20", "set", "Open_vSwitch", ".", "external_ids:settled=yes")
 
     def kill_daemon(self) -> None:
         """End the switch as a crash does; its internal links stay."""
@@ -79,6 +83,11 @@ class Switch:
         """Run ovs-vsctl, and return what it prints."""
         socket = f"--db=unix:{self.folder}/db.sock"
         return self._tool("ovs-vsctl", socket, "--timeout=30", *words)
+
+    def sh(self, lines: str) -> None:
+        """Run lines for sh in which `ovs-vsctl` is this switch's."""
+        path = f"{_HOME}/bin:{os.environ['PATH']}"
+        checked(["sh", "-ec", lines], env={**environment(self.folder), "PATH": path})
 
     def bridge(self, name: str, datapath: str = "netdev") -> None:
         """Make a bridge of Open vSwitch's, and bring it up."""

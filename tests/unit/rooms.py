@@ -17,7 +17,7 @@ ARROWS: dict[str, set[str]] = {
     "kernel": {"model", "errors"},
     "peers": {"model", "errors"},
     "service": {"plan", "formats", "kernel", "peers", "model", "errors"},
-    "look": {"service.base", "kernel", "model", "errors"},
+    "look": {"service.base", "service.views", "kernel", "model", "errors"},
     "probe": {"service.base", "kernel", "model", "errors"},
     "entry": {"service", "look", "probe", "formats", "model", "errors", "vmnet"},
     "__main__": {"entry"},
@@ -39,6 +39,7 @@ OWNERS = {
     "psutil": "vmnet.kernel.processes",
     "libvirt": "vmnet.peers.libvirt",
     "qemu": "vmnet.peers.qmp",
+    "ovs": "vmnet.peers.ovsdb",
 }
 #: The doors of the command line; typer is theirs alone.
 TYPER_DOORS = {

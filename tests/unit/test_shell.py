@@ -27,6 +27,7 @@ from vmnet.formats.shell import plan_lines, step_lines
 from vmnet.model.filestep import WriteFile
 from vmnet.model.host import Holders, Link
 from vmnet.model.nft import install_text
+from vmnet.model.ovs import AddOvsPort, DropOvsPort, SetOvsPort
 from vmnet.model.portstep import (
     AddIngress,
     AddVlans,
@@ -72,10 +73,27 @@ from vmnet.model.step import (
 from vmnet.plan.attach import plan_attach, plan_run
 from vmnet.plan.detach import plan_detach
 
+_AS_WISHED = (
+    "set port tap0 tag=10 trunks=20,21 vlan_mode=native-untagged other_config:transient=true"
+    """ 'external_ids:vmnet="vmnet/1 vm=a nic=0"'"""
+    r""" -- set interface tap0 'external_ids:iface-id="vm \"1\"-0"'"""
+    " -- set port tap0 qos=@q -- --id=@q create qos type=linux-htb"
+    " other_config:max-rate=1000000 external_ids:vmnet=tap0"
+)
+_CLEARED = (
+    "ovs-vsctl --if-exists destroy qos tap0"
+    " -- clear port tap0 tag trunks vlan_mode external_ids qos"
+)
 FORMS: dict[type[Step], list[str]] = {
     CreateTap: ["ip tuntap add dev tap0 mode tap vnet_hdr multi_queue"],
     CreateTun: ["ip tuntap add dev tun0 mode tun"],
     CreateVeth: ["ip link add dev vmp1-a type veth peer name eth0 netns /run/netns/web"],
+    AddOvsPort: [f"ovs-vsctl add-port br0 tap0 -- {_AS_WISHED}"],
+    SetOvsPort: [f"{_CLEARED} -- {_AS_WISHED}"],
+    DropOvsPort: [
+        "ovs-vsctl --if-exists del-port br0 tap0",
+        "ovs-vsctl --if-exists destroy qos tap0 -- --if-exists del-port br0 tap0",
+    ],
     InPlace: ["nsenter --net=/proc/7/ns/net ip link set dev tap0 up"],
     OpenQueues: [],
     SetOwner: [],
@@ -139,7 +157,7 @@ RULES = ["nft -f - <<'NFT'", *install_text(strict=False).splitlines(), "NFT"]
 
 #: What a line may begin with.
 _BEGINNINGS = (
-    "nsenter ",
+    *("nsenter ", "ovs-vsctl "),
     *("ip ", "bridge ", "tc ", "nft ", "# ", "virsh ", "printf "),
     *("mkdir ", "rmdir ", "install ", "rm "),
 )

@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.values import EVERY_STEP
 from vmnet.model.filestep import MakeFolder, RemoveFile, RemoveFolder, WriteFile
+from vmnet.model.ovs import AddOvsPort, DropOvsPort, SetOvsPort
 from vmnet.model.portstep import CreateIfb, ForgetLink, InstallFilter, RemoveFilter, SetStrict
 from vmnet.model.step import (
     AddDevice,
@@ -61,12 +62,10 @@ def _about(step: Step) -> str:
             return "bridge vmnet"
         case MakeFolder() | RemoveFolder() | WriteFile() | RemoveFile():
             return step.path
-        case ForgetLink():
-            return str(step.index)
-        case SetStrict():
-            return step.bridge
-        case InPlace():
-            return step.place
+        case ForgetLink(about) | SetStrict(about) | InPlace(about):
+            return str(about)
+        case AddOvsPort(port) | SetOvsPort(port):
+            return port.name
         case (
             CreateTap()
             | CreateTun()
@@ -74,6 +73,7 @@ def _about(step: Step) -> str:
             | CreateBridge()
             | CreateIfb()
             | PassFd()
+            | DropOvsPort()
             | CloseFd()
         ):
             return step.name

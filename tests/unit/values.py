@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import assert_never
 
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from vmnet.model.hoststep import (
 )
 from vmnet.model.names import LINK_NAME_MAX, link_name
 from vmnet.model.nic import Nic
+from vmnet.model.ovs import AddOvsPort, DropOvsPort, OvsPort, OvsVlans, SetOvsPort
 from vmnet.model.portfacts import Entry, Filter, Outflow, PortFacts, Table, VlanEntry, Way
 from vmnet.model.portstep import (
     AddIngress,
@@ -66,6 +66,7 @@ from vmnet.model.step import (
     PassFd,
     PeerStep,
     Persist,
+    PlaceStep,
     Plan,
     PlugDevice,
     QuietIpv6,
@@ -94,6 +95,12 @@ MAC = "52:54:00:12:34:56"
 NOW = Moment("00c0ffee", 1000)
 LINK = Ref("tap0", 7)
 #: One of each kind; `test_words` checks that none is missing.
+#: A port as a NIC gets it.
+OVS_PORT = replace(
+    OvsPort("tap0", "br0", "", OvsVlans(10, (20, 21), "native-untagged"), rate=10**6),
+    external_ids={"iface-id": 'vm "1"-0'},
+    mark="vmnet/1 vm=a nic=0",
+)
 EVERY_STEP: tuple[Step, ...] = (
     CreateTap("tap0", multi_queue=True),
     CreateTun("tun0", multi_queue=False),
@@ -104,6 +111,10 @@ EVERY_STEP: tuple[Step, ...] = (
     DropTun(LINK, multi_queue=False),
     CreateVeth("vmp1-a", "eth0", there="/run/netns/web"),
     InPlace("/proc/7/ns/net", SetUp(LINK)),
+    AddOvsPort(OVS_PORT),
+    SetOvsPort(OVS_PORT, limited=True),
+    DropOvsPort("tap0", "br0"),
+    DropOvsPort("tap0", "br0", limited=True),
     DeleteLink(LINK),
     CreateBridge("br0", "52:00:00:00:00:01"),
     CreateBridge("br0", "52:00:00:00:00:01", vlan_filtering=True),
@@ -344,8 +355,8 @@ def _after(tap: Link | None, step: Step) -> Link | None:
     assert tap is not None
     if isinstance(step, FilterStep | RateStep | PortStep):
         return tap  # beside the link: tests/unit/test_plan_passage.py
-    assert not isinstance(step, CreateTun | DropTun | CreateVeth | InPlace)
-    assert not isinstance(step, CreateBridge | SetVlanFiltering | PeerStep | FileStep)
+    others = CreateTun | DropTun | PlaceStep | CreateBridge | SetVlanFiltering | PeerStep | FileStep
+    assert not isinstance(step, others)
     assert step.link.name == tap.name
     assert step.link.index in (0, tap.index)
     if isinstance(step, DropTap | DeleteLink):
@@ -357,17 +368,10 @@ def _after(tap: Link | None, step: Step) -> Link | None:
 
 def _tun_after(tap: Link, step: SetOwner | Persist | OpenQueues) -> TunFacts:
     assert tap.tun is not None
-    match step:
-        case SetOwner(_, uid, multi_queue):
-            assert multi_queue == tap.tun.multi_queue
-            return replace(tap.tun, owner=uid)
-        case Persist():
-            return replace(tap.tun, persist=True)
-        case OpenQueues(_, _, multi_queue):
-            assert multi_queue == tap.tun.multi_queue
-            return tap.tun
-        case _:
-            assert_never(step)
+    if isinstance(step, Persist):
+        return replace(tap.tun, persist=True)
+    assert step.multi_queue == tap.tun.multi_queue
+    return replace(tap.tun, owner=step.uid) if isinstance(step, SetOwner) else tap.tun
 
 
 def _link_after(tap: Link, step: NetlinkStep) -> Link:

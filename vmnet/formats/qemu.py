@@ -54,6 +54,8 @@ def by_name(nic: Nic, tap: str, mtu: int, *, vhost: bool) -> Args:
     }
     if nic.queues > 1:
         options["queues"] = str(nic.queues)
+    if not nic.offload:
+        options["vnet_hdr"] = "off"
     return Args(_join("tap", options), _device(nic, mtu))
 
 
@@ -81,7 +83,7 @@ def _device(nic: Nic, mtu: int) -> str:
 
 
 def _word(value: str | int | bool) -> str:  # noqa: FBT001 - a value, not a switch
-    return "on" if value is True else str(value)
+    return str(value) if not isinstance(value, bool) else "on" if value else "off"
 
 
 def _join(first: str, options: dict[str, str]) -> str:

@@ -17,11 +17,13 @@ from typing import assert_never
 
 from vmnet.formats.fileshell import file_lines
 from vmnet.formats.hostshell import GEN_MODES, address_words, route_words
+from vmnet.formats.ovsshell import ovs_line
 from vmnet.formats.portshell import filter_lines, port_words, rate_words
 from vmnet.model.domain import NICS_KEY, NICS_URI
 from vmnet.model.filestep import FileStep
 from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuardian
 from vmnet.model.monitor import command
+from vmnet.model.ovs import OvsStep
 from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.step import (
     AddAltname,
@@ -84,6 +86,8 @@ def step_lines(step: Step) -> list[str]:
         return filter_lines(step)
     if isinstance(step, FileStep):
         return file_lines(step)
+    if isinstance(step, OvsStep):
+        return [ovs_line(step)]
     if isinstance(step, MonitorStep):
         return [_monitor_line(step)]
     if isinstance(step, StartGuardian):

@@ -25,6 +25,7 @@ from vmnet.kernel.queues import Queues
 from vmnet.kernel.refusals import refusal
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.filestep import FileStep
+from vmnet.model.ovs import OvsStep
 from vmnet.model.portstep import CreateIfb, FilterStep, ForgetLink
 from vmnet.model.step import (
     CreateBridge,
@@ -83,6 +84,7 @@ class Apply:
         peer: Peer | None = None,
         places: Places | None = None,
         closing: Closing | None = None,
+        switch: Peer | None = None,
     ) -> None:
         """Work through this socket, and through others where a plan asks for it.
 
@@ -90,11 +92,13 @@ class Apply:
             netlink: a socket into this namespace.
             peer: another program.
             places: other network namespaces.
+            switch: Open vSwitch.
             closing: TAPs that a plan drops are gone when it is left, without it at once.
         """
         self._netlink = netlink
         self._peer = peer
         self._places = places
+        self._switch = switch
         self._queues = Queues(netlink, closing)
         self._done: list[Move] = []
         self._made: dict[str, int] = {}
@@ -228,7 +232,7 @@ class Apply:
             raise of_errno(describe(first), errno.ENODEV)
 
     def _ask(self, step: PeerStep) -> None:
-        peer = self._peer
+        peer = self._switch if isinstance(step, OvsStep) else self._peer
         if peer is None:
             raise TypeError(f"nobody to carry out {step}")
         if isinstance(step, PassFd):

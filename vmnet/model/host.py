@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from vmnet.model.ovs import OvsView
 from vmnet.model.portfacts import Filter, PortFacts, Table, VlanEntry
 from vmnet.model.tag import Tag, parse_tag
 
@@ -170,6 +171,7 @@ class NicView:
         uplinks: ports of the bridge that a strict network trusts.
         sharers: other ports of the bridge whose guests may send from an address that is wished,
             in the same VLAN.
+        ovs: what Open vSwitch shows; None where it was not asked.
     """
 
     name: str
@@ -185,6 +187,7 @@ class NicView:
     others: Mapping[str, tuple[VlanEntry, ...]] = field(default_factory=dict)
     uplinks: tuple[Link, ...] = ()
     sharers: tuple[Link, ...] = ()
+    ovs: OvsView | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ DEFAULT_MODEL = "virtio-net-pci"
 #: What a guest takes for granted without being told, in bytes.
 USUAL_MTU = 1500
 
+#: What QEMU's virtio-net offers to do in the guest's stead.
+_OFFLOADS = ("csum", "gso", "host_tso4", "host_tso6", "host_ecn", "host_ufo")
+
 _MODEL = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
@@ -69,6 +72,7 @@ class Nic:
         strict: only known ports of its bridge may send.
         trusted: names of the bridge's other ports that may, then.
         police: drop what is too much from the guest; the kernel cannot shape it.
+        offload: the guest may leave checksums and segments to the host.
     """
 
     vm: str
@@ -84,6 +88,7 @@ class Nic:
     strict: bool = False
     trusted: tuple[str, ...] = ()
     police: bool = False
+    offload: bool = True
 
 
 def device_properties(nic: Nic, mtu: int) -> dict[str, str | int | bool]:
@@ -104,6 +109,8 @@ def device_properties(nic: Nic, mtu: int) -> dict[str, str | int | bool]:
         properties["vectors"] = 2 * nic.queues + 2
     if is_virtio(nic.model) and mtu != USUAL_MTU:
         properties["host_mtu"] = mtu
+    if is_virtio(nic.model) and not nic.offload:
+        properties |= dict.fromkeys(_OFFLOADS, False)
     return properties
 
 

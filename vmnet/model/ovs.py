@@ -26,11 +26,15 @@ class OvsBridge:
         name: its name.
         datapath: `netdev`, or `system` for the kernel's.
         ports: names of its ports, its own among them.
+        index: of its own link, as the daemon knows it; 0 if it has none.
+        mac: that of its own link; empty if it has none.
     """
 
     name: str
     datapath: str
     ports: tuple[str, ...] = ()
+    index: int = 0
+    mac: str = ""
 
     @property
     def userspace(self) -> bool:
@@ -64,6 +68,8 @@ class OvsPort:
         vlans: its VLANs.
         index: of the link that the daemon has open; 0 if it has none.
         error: why the daemon has none; empty if it has, or has not looked yet.
+        rate: what leaves the switch here, in bit/s, as a queue of vmnet's limits it; None for no
+            limit.
         external_ids: those of the interface.
         mark: vmnet's mark; empty for a port of somebody else's.
     """
@@ -71,9 +77,10 @@ class OvsPort:
     name: str
     bridge: str
     kind: str = ""
-    vlans: OvsVlans = OvsVlans()  # noqa: RUF009 - frozen
+    vlans: OvsVlans = OvsVlans()
     index: int = 0
     error: str = ""
+    rate: int | None = None
     external_ids: Mapping[str, str] = field(default_factory=dict)
     mark: str = ""
 
@@ -106,17 +113,30 @@ class AddOvsPort:
 
 @dataclass(frozen=True)
 class SetOvsPort:
-    """Change VLANs, ids and mark of a port that is there."""
+    """Change VLANs, rate, ids and mark of a port that is there.
+
+    Attributes:
+        port: the port as it is to be; its index and error are not looked at.
+        limited: it has a queue of vmnet's, which goes.
+    """
 
     port: OvsPort
+    limited: bool = False
 
 
 @dataclass(frozen=True)
 class DropOvsPort:
-    """Take a port from its bridge, and wait until the daemon has let go of the link."""
+    """Take a port from its bridge, and wait until the daemon has let go of the link.
+
+    Attributes:
+        name: the port.
+        bridge: the bridge.
+        limited: it has a queue of vmnet's, which goes too.
+    """
 
     name: str
     bridge: str
+    limited: bool = False
 
 
 #: Steps that Open vSwitch's database carries out.

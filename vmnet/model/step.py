@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from vmnet.model.filestep import FileStep
 from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuardian
+from vmnet.model.ovs import OvsStep
 from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.ref import Ref as Ref  # noqa: PLC0414 - steps and their link from one place
 
@@ -294,7 +295,7 @@ DomainStep = SetMetadata | PlugDevice | UnplugDevice | UpdateDevice
 #: Steps that a running QEMU carries out, asked through its monitor.
 MonitorStep = PassFd | CloseFd | AddNetdev | RemoveNetdev | AddDevice | RemoveDevice
 #: Steps that another program carries out when vmnet asks for them.
-PeerStep = DomainStep | MonitorStep | StartGuardian
+PeerStep = DomainStep | MonitorStep | StartGuardian | OvsStep
 #: Steps done with ioctls on a descriptor of `/dev/net/tun`.
 TunStep = CreateTap | CreateTun | OpenQueues | SetOwner | Persist | DropTap | DropTun
 #: Steps that are one rtnetlink message each; neighbours of this kind travel in one system call.

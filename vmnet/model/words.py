@@ -21,6 +21,7 @@ from vmnet.model.hoststep import (
     SettleAddress,
     StartGuardian,
 )
+from vmnet.model.ovs import AddOvsPort, DropOvsPort, OvsStep, SetOvsPort
 from vmnet.model.portstep import (
     AddIngress,
     AddVlans,
@@ -95,7 +96,7 @@ def describe(step: Step) -> str:
         return _describe_passage(step)
     if isinstance(step, FileStep):
         return describe_file(step)
-    if isinstance(step, PlaceStep):
+    if isinstance(step, PlaceStep | OvsStep):
         return _describe_place(step)
     if isinstance(step, AddressStep | RouteStep | StartGuardian):
         return _describe_host(step)
@@ -106,7 +107,9 @@ def describe(step: Step) -> str:
     return _describe_setting(step)
 
 
-def _describe_place(step: PlaceStep) -> str:
+def _describe_place(step: PlaceStep | OvsStep) -> str:
+    if isinstance(step, OvsStep):
+        return _describe_ovs(step)
     match step:
         case CreateVeth(name, peer, here, there):
             ends = [
@@ -116,6 +119,19 @@ def _describe_place(step: PlaceStep) -> str:
             return f"make the pair {' and '.join(ends)}"
         case InPlace(place, inner):
             return f"{describe(inner)}, in {place!r}"
+        case _:
+            assert_never(step)
+
+
+def _describe_ovs(step: OvsStep) -> str:
+    match step:
+        case AddOvsPort(port):
+            return f"put link {port.name!r} into bridge {port.bridge!r} of Open vSwitch"
+        case SetOvsPort(port):
+            return f"set VLANs, rate and ids of port {port.name!r} of Open vSwitch"
+        case DropOvsPort(name, bridge, limited):
+            what = f"port {name!r}{' and its queue' if limited else ''}"
+            return f"take {what} from bridge {bridge!r} of Open vSwitch"
         case _:
             assert_never(step)
 

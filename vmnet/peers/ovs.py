@@ -1,23 +1,18 @@
-"""Open vSwitch, by its database: the one file that imports `ovs`.
+"""Open vSwitch: its bridges and ports, by its database.
 
 Job: look at bridges and ports, and carry out the steps that are its own, each in one transaction;
 see that the daemon did what the database says, which it does not by itself tell.
-Leaves to others: what to ask for (`vmnet.plan.ovs`).
-Privilege: what the socket's owner and mode ask: root, as a rule.
-
-The library speaks the protocol (RFC 7047); what is said in it are a few operations, for which its
-replica of the whole database would be read in vain.
+Leaves to others: the protocol (`vmnet.peers.ovsdb`), what to ask for (`vmnet.plan.ovs`).
+Privilege: that of the database's socket.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
-from vmnet.errors import Conflict, NotFound, PeerError, Unsupported, of_errno
+from vmnet.errors import Conflict, NotFound, PeerError, VmnetError
 from vmnet.model.names import shorten
 from vmnet.model.ovs import (
     MARK,
@@ -30,63 +25,17 @@ from vmnet.model.ovs import (
     OvsVlans,
     SetOvsPort,
 )
+from vmnet.model.step import PeerStep
 from vmnet.model.words import describe
-from vmnet.peers.extras import how_to_bring
+from vmnet.peers.ovsdb import DATABASE, EMPTY, Talk, as_map, items, one, only_if, pairs, select
 
-_DATABASE = "Open_vSwitch"
-_FOLDER, _SOCKET = "/run/openvswitch", "db.sock"
-#: How long the database and the daemon may take for one thing, in seconds.
-LIMIT = 10.0
+#: What ovs-vswitchd locks for as long as it runs.
+_DAEMONS_LOCK = "ovs_vswitchd"
 _POLL_SECONDS = 0.005
-_EMPTY: list[Any] = ["set", []]
 
 
-def socket_path() -> str:
-    """Return where the database listens: `OVS_RUNDIR` as Open vSwitch's own tools take it."""
-    return f"{os.environ.get('OVS_RUNDIR') or _FOLDER}/{_SOCKET}"
-
-
-def is_here() -> bool:
-    """Say whether there is a database to ask."""
-    return os.path.exists(socket_path())
-
-
-class Ovsdb:
+class Ovsdb(Talk):
     """A talk with the database; used with `with`."""
-
-    def __init__(self, limit: float = LIMIT) -> None:
-        """Connect.
-
-        Args:
-            limit: how long each thing may take, in seconds.
-
-        Raises:
-            Unsupported: the library is not installed.
-            PeerError: nobody answers there.
-        """
-        try:
-            from ovs import jsonrpc, poller, stream  # noqa: PLC0415 - not every vmnet has it
-        except ImportError as error:
-            raise Unsupported(
-                "Open vSwitch is asked through its library `ovs`, which is not installed",
-                code="no-ovs-library",
-                remedy=how_to_bring("ovs", "python3-openvswitch"),
-            ) from error
-        self._poller = poller
-        self._message = jsonrpc.Message
-        self._limit = limit
-        path = socket_path()
-        opened = stream.Stream.open(f"unix:{path}")
-        number, found = stream.Stream.open_block(opened, int(limit * 1000))
-        if number:
-            raise _nobody(path, number)
-        self._talk = jsonrpc.Connection(found)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._talk.close()
 
     # Looking
 
@@ -103,62 +52,53 @@ class Ovsdb:
         bridges = self.bridges()
         return OvsView(
             bridge=next((each for each in bridges if each.name == bridge), None),
-            port=self._port(port, bridges),
+            port=next(iter(self._ports(bridges, [["name", "==", port]])), None),
             bridges=tuple(each.name for each in bridges),
         )
 
     def bridges(self) -> list[OvsBridge]:
         """Return all bridges."""
-        rows, ports = self._ask(
-            _select("Bridge", [], ["name", "datapath_type", "ports"]),
-            _select("Port", [], ["_uuid", "name"]),
+        rows, ports, own = self.ask(
+            select("Bridge", [], ["name", "datapath_type", "ports"]),
+            select("Port", [], ["_uuid", "name"]),
+            select("Interface", [["type", "==", "internal"]], ["name", "ifindex", "mac_in_use"]),
         )
         names = {row["_uuid"][1]: row["name"] for row in ports}
+        links = {row["name"]: (one(row["ifindex"], 0), one(row["mac_in_use"], "")) for row in own}
         return [
             OvsBridge(
                 row["name"],
                 row["datapath_type"] or "system",
-                tuple(names[uuid[1]] for uuid in _items(row["ports"]) if uuid[1] in names),
+                tuple(names[uuid[1]] for uuid in items(row["ports"]) if uuid[1] in names),
+                *links.get(row["name"], (0, "")),
             )
             for row in rows
         ]
 
     def marked(self) -> list[OvsPort]:
         """Return the ports that have vmnet's mark."""
-        bridges = self.bridges()
-        names = [name for bridge in bridges for name in bridge.ports]
-        found = (self._port(name, bridges) for name in names)
-        return [port for port in found if port is not None and port.mark]
+        return [port for port in self._ports(self.bridges(), []) if port.mark]
 
-    def _port(self, name: str, bridges: Sequence[OvsBridge]) -> OvsPort | None:
-        where = [["name", "==", name]]
-        ports, interfaces = self._ask(
-            _select("Port", where, ["tag", "trunks", "vlan_mode", "external_ids"]),
-            _select("Interface", where, ["type", "ifindex", "error", "ofport", "external_ids"]),
+    def _ports(self, bridges: Sequence[OvsBridge], where: list[Any]) -> list[OvsPort]:
+        ports, interfaces, queues = self.ask(
+            select("Port", where, ["name", "tag", "trunks", "vlan_mode", "external_ids", "qos"]),
+            select("Interface", where, ["name", "type", "ifindex", "error", "external_ids"]),
+            select("QoS", [], ["_uuid", "other_config", "external_ids"]),
         )
-        if not ports or not interfaces:
-            return None
-        port, interface = ports[0], interfaces[0]
-        tag, mode = _items(port["tag"]), _items(port["vlan_mode"])
-        index, error = _items(interface["ifindex"]), _items(interface["error"])
-        return OvsPort(
-            name=name,
-            bridge=next((each.name for each in bridges if name in each.ports), ""),
-            kind=interface["type"],
-            vlans=OvsVlans(
-                tag[0] if tag else None,
-                tuple(sorted(_items(port["trunks"]))),
-                mode[0] if mode else "",
-            ),
-            index=index[0] if index else 0,
-            error=error[0] if error else "",
-            external_ids=dict(interface["external_ids"][1]),
-            mark=dict(port["external_ids"][1]).get(MARK, ""),
-        )
+        homes = {port: bridge.name for bridge in bridges for port in bridge.ports}
+        rates = {
+            row["_uuid"][1]: int(pairs(row["other_config"]).get("max-rate", "0")) or None
+            for row in queues
+            if MARK in pairs(row["external_ids"])
+        }
+        behind = {row["name"]: row for row in interfaces}
+        return [
+            _port(row, behind[row["name"]], homes, rates) for row in ports if row["name"] in behind
+        ]
 
     # Changing
 
-    def do(self, step: OvsStep) -> None:
+    def do(self, step: PeerStep) -> None:
         """Carry out one step.
 
         Raises:
@@ -171,17 +111,36 @@ class Ovsdb:
                 self._add(step, port)
             case SetOvsPort(port):
                 self._set(step, port)
-            case DropOvsPort(name, bridge):
-                self._drop(step, name, bridge)
+            case DropOvsPort():
+                self._drop(step, wait=self._has_daemon())
+            case _:
+                raise TypeError(f"not for Open vSwitch: {step}")
+
+    def _has_daemon(self) -> bool:
+        """Say whether the daemon runs: it holds a lock of the database's (RFC 7047, 4.1.8)."""
+        free = self.call("lock", [_DAEMONS_LOCK])["locked"]
+        self.call("unlock", [_DAEMONS_LOCK])
+        return not free
 
     def _add(self, step: AddOvsPort, port: OvsPort) -> None:
+        if not self._has_daemon():
+            raise PeerError(
+                f"cannot {describe(step)}: its daemon does not run",
+                code="ovs-no-daemon",
+                remedy="`systemctl start openvswitch-switch` starts ovs-vswitchd",
+            )
         there = [["name", "==", port.bridge]]
         row = {"name": port.name, "interfaces": ["named-uuid", "interface"], **_port_row(port)}
-        interface = {"name": port.name, "type": port.kind, "external_ids": _map(port.external_ids)}
+        interface = {
+            "name": port.name,
+            "type": port.kind,
+            "external_ids": as_map(port.external_ids),
+        }
         self._change(
             step,
-            _wait("Bridge", there, "name", [{"name": port.bridge}]),
-            _wait("Port", [["name", "==", port.name]], "name", []),
+            only_if("Bridge", there, "name", [{"name": port.bridge}]),
+            only_if("Port", [["name", "==", port.name]], "name", []),
+            *_queue(port),
             {"op": "insert", "table": "Interface", "uuid-name": "interface", "row": interface},
             {"op": "insert", "table": "Port", "uuid-name": "port", "row": row},
             {
@@ -195,26 +154,26 @@ class Ovsdb:
             self._see_taken(step, port)
         except PeerError:
             # A port without a link behind it would answer nobody, and tell nobody.
-            self._drop(DropOvsPort(port.name, port.bridge), port.name, port.bridge, wait=False)
+            self._drop(DropOvsPort(port.name, port.bridge, port.rate is not None), wait=False)
             raise
 
     def _see_taken(self, step: OvsStep, port: OvsPort) -> None:
         """Raise unless the daemon has opened the link."""
-        deadline = time.monotonic() + self._limit
+        deadline = time.monotonic() + self.limit
         where = [["name", "==", port.name]]
         while True:
-            (rows,) = self._ask(_select("Interface", where, ["ofport", "error"]))
-            if rows and _items(rows[0]["ofport"]):
+            (rows,) = self.ask(select("Interface", where, ["ofport", "error"]))
+            if rows and items(rows[0]["ofport"]):
                 break
             if time.monotonic() > deadline:
                 raise PeerError(
                     f"cannot {describe(step)}: Open vSwitch's daemon did not take it within "
-                    f"{self._limit:g} s",
+                    f"{self.limit:g} s",
                     code="ovs-silent",
                     remedy="is ovs-vswitchd running? `ovs-vsctl show`, and its log",
                 )
             time.sleep(_POLL_SECONDS)
-        error = _items(rows[0]["error"])
+        error = items(rows[0]["error"])
         if error or rows[0]["ofport"] == -1:
             why = error[0] if error else "it says no more"
             raise PeerError(
@@ -225,23 +184,29 @@ class Ovsdb:
 
     def _set(self, step: SetOvsPort, port: OvsPort) -> None:
         where = [["name", "==", port.name]]
-        ids = {"external_ids": _map(port.external_ids)}
+        ids = {"external_ids": as_map(port.external_ids)}
         self._change(
             step,
+            *_no_queue(port.name, limited=step.limited),
+            *_queue(port),
             {"op": "update", "table": "Port", "where": where, "row": _port_row(port)},
             {"op": "update", "table": "Interface", "where": where, "row": ids},
         )
 
-    def _drop(self, step: OvsStep, name: str, bridge: str, *, wait: bool = True) -> None:
-        (rows,) = self._ask(_select("Port", [["name", "==", name]], ["_uuid"]))
+    def _drop(self, step: DropOvsPort, *, wait: bool) -> None:
+        where = [["name", "==", step.name]]
+        (rows,) = self.ask(select("Port", where, ["_uuid"]))
         if not rows:
             return
+        bare = {"op": "update", "table": "Port", "where": where, "row": {"qos": EMPTY}}
         serial = self._change(
             step,
+            *([bare] if step.limited else []),
+            *_no_queue(step.name, limited=step.limited),
             {
                 "op": "mutate",
                 "table": "Bridge",
-                "where": [["name", "==", bridge]] if bridge else [],
+                "where": [["name", "==", step.bridge]] if step.bridge else [],
                 "mutations": [["ports", "delete", ["set", [rows[0]["_uuid"]]]]],
             },
         )
@@ -250,9 +215,9 @@ class Ovsdb:
 
     def _see_done(self, serial: int) -> None:
         """Wait until the daemon has read the database so far; not for one that does not run."""
-        deadline = time.monotonic() + self._limit
+        deadline = time.monotonic() + self.limit
         while time.monotonic() < deadline:
-            (rows,) = self._ask(_select("Open_vSwitch", [], ["cur_cfg"]))
+            (rows,) = self.ask(select("Open_vSwitch", [], ["cur_cfg"]))
             if rows and rows[0]["cur_cfg"] >= serial:
                 return
             time.sleep(_POLL_SECONDS)
@@ -266,114 +231,71 @@ class Ovsdb:
             "mutations": [["next_cfg", "+=", 1]],
         }
         note = {"op": "comment", "comment": f"vmnet: {describe(step)}"}
-        serial = _select("Open_vSwitch", [], ["next_cfg"])
-        answers = self._call("transact", [_DATABASE, *operations, count, serial, note])
+        serial = select("Open_vSwitch", [], ["next_cfg"])
+        answers = self.call("transact", [DATABASE, *operations, count, serial, note])
         for place, answer in enumerate(answers):
             if isinstance(answer, dict) and "error" in answer:
                 operation = operations[place] if place < len(operations) else {}
                 raise _refused(step, operation, answer)
         return int(answers[len(operations) + 1]["rows"][0]["next_cfg"])
 
-    def _ask(self, *operations: dict[str, Any]) -> list[list[dict[str, Any]]]:
-        answers = self._call("transact", [_DATABASE, *operations])
-        try:
-            return [answer["rows"] for answer in answers]
-        except (KeyError, TypeError) as error:
-            raise PeerError(
-                f"Open vSwitch's database gives no sensible answer: {shorten(str(answers), 200)}",
-                code="ovs-schema",
-                remedy="its schema may be too old: vmnet wants Open vSwitch 2.5 or later",
-            ) from error
-
-    def _call(self, method: str, parameters: list[Any]) -> Any:
-        request = self._message.create_request(method, parameters)
-        deadline = time.monotonic() + self._limit
-        number = self._talk.send(request)
-        while not number:
-            self._talk.run()
-            number, answer = self._talk.recv()
-            if number == errno.EAGAIN:
-                number = self._wait_for_more(deadline)
-            elif answer is not None and answer.id == request.id:
-                if answer.error is not None:
-                    raise PeerError(
-                        f"Open vSwitch's database refused: {shorten(str(answer.error), 200)}",
-                        code="ovs-refused",
-                        remedy="see its log",
-                    )
-                return answer.result
-        raise _nobody(socket_path(), number)
-
-    def _wait_for_more(self, deadline: float) -> int:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return errno.ETIMEDOUT
-        poller = self._poller.Poller()
-        self._talk.recv_wait(poller)
-        self._talk.wait(poller)
-        poller.timer_wait(int(left * 1000) + 1)
-        poller.block()
-        return 0
-
-
-def _select(table: str, where: list[Any], columns: list[str]) -> dict[str, Any]:
-    return {"op": "select", "table": table, "where": where, "columns": columns}
-
-
-def _wait(table: str, where: list[Any], column: str, rows: list[Any]) -> dict[str, Any]:
-    """Return the condition on which the rest of a transaction is carried out."""
-    return {
-        "op": "wait",
-        "timeout": 0,
-        "table": table,
-        "where": where,
-        "columns": [column],
-        "until": "==",
-        "rows": rows,
-    }
-
 
 def _port_row(port: OvsPort) -> dict[str, Any]:
     vlans = port.vlans
     return {
-        "tag": _EMPTY if vlans.tag is None else vlans.tag,
+        "tag": EMPTY if vlans.tag is None else vlans.tag,
         "trunks": ["set", list(vlans.trunks)],
-        "vlan_mode": vlans.mode or _EMPTY,
-        "external_ids": _map({MARK: port.mark} if port.mark else {}),
+        "vlan_mode": vlans.mode or EMPTY,
+        "qos": EMPTY if port.rate is None else ["named-uuid", "queue"],
+        "external_ids": as_map({MARK: port.mark} if port.mark else {}),
         # Open vSwitch's own start-up script takes it away at boot.
-        "other_config": _map({"transient": "true"}),
+        "other_config": as_map({"transient": "true"}),
     }
 
 
-def _map(values: Mapping[str, str]) -> list[Any]:
-    return ["map", [[key, value] for key, value in values.items()]]
+def _queue(port: OvsPort) -> list[dict[str, Any]]:
+    """Return what makes the queue that limits a port; its name stands in its ids."""
+    if port.rate is None:
+        return []
+    row = {
+        "type": "linux-htb",
+        "other_config": as_map({"max-rate": str(port.rate)}),
+        "external_ids": as_map({MARK: port.name}),
+    }
+    return [{"op": "insert", "table": "QoS", "uuid-name": "queue", "row": row}]
 
 
-def _items(value: Any) -> list[Any]:
-    """Return the items of a column that has none, one or several."""
-    if isinstance(value, list) and value and value[0] == "set":
-        return list(value[1])
-    return [value]
+def _no_queue(name: str, *, limited: bool) -> list[dict[str, Any]]:
+    """Return what takes a port's queue away: the database keeps one that nobody uses."""
+    where = [["external_ids", "includes", as_map({MARK: name})]]
+    return [{"op": "delete", "table": "QoS", "where": where}] if limited else []
 
 
-def _nobody(path: str, number: int) -> Exception:
-    if number in (errno.ENOENT, errno.ECONNREFUSED):
-        return PeerError(
-            f"Open vSwitch does not run here: nobody answers at {path}",
-            code="ovs-not-running",
-            remedy="`systemctl start openvswitch-switch`; OVS_RUNDIR, if it is elsewhere",
-        )
-    if number in (errno.EACCES, errno.EPERM):
-        return of_errno(f"ask Open vSwitch's database at {path}", number)
-    why = os.strerror(number) if number > 0 else "it ended the talk"
-    return PeerError(
-        f"Open vSwitch's database at {path} gives no answer: {why}",
-        code="ovs-silent",
-        remedy="is ovsdb-server running? see its log",
+def _port(
+    port: dict[str, Any],
+    interface: dict[str, Any],
+    homes: Mapping[str, str],
+    rates: Mapping[str, int | None],
+) -> OvsPort:
+    queue = items(port["qos"])
+    return OvsPort(
+        name=port["name"],
+        bridge=homes.get(port["name"], ""),
+        kind=interface["type"],
+        vlans=OvsVlans(
+            one(port["tag"], None),
+            tuple(sorted(items(port["trunks"]))),
+            one(port["vlan_mode"], ""),
+        ),
+        index=one(interface["ifindex"], 0),
+        error=one(interface["error"], ""),
+        external_ids=pairs(interface["external_ids"]),
+        mark=pairs(port["external_ids"]).get(MARK, ""),
+        rate=rates.get(queue[0][1]) if queue else None,
     )
 
 
-def _refused(step: OvsStep, operation: Mapping[str, Any], answer: Mapping[str, Any]) -> Exception:
+def _refused(step: OvsStep, operation: Mapping[str, Any], answer: Mapping[str, Any]) -> VmnetError:
     doing = describe(step)
     if operation.get("op") == "wait" and operation.get("table") == "Bridge":
         return NotFound(
@@ -391,5 +313,5 @@ def _refused(step: OvsStep, operation: Mapping[str, Any], answer: Mapping[str, A
     return PeerError(
         f"cannot {doing}: Open vSwitch's database refused: {shorten(str(said), 200)}",
         code="ovs-refused",
-        remedy="its schema may be too old; see its log",
+        remedy="`ovs-vsctl show` shows what it has; its log may say more",
     )

@@ -25,6 +25,7 @@ from vmnet.errors import (
 from vmnet.model.hoststep import StartGuardian
 from vmnet.model.monitor import Qemu, command
 from vmnet.model.names import shorten
+from vmnet.model.ovs import OvsStep
 from vmnet.model.step import CloseFd, DomainStep, PassFd, PeerStep, RemoveDevice, RemoveNetdev
 from vmnet.model.words import describe
 from vmnet.peers import refusals
@@ -241,7 +242,7 @@ class Monitor:
         Raises:
             VmnetError: QEMU refused, or did not answer.
         """
-        if isinstance(step, DomainStep | PassFd | StartGuardian):
+        if isinstance(step, DomainStep | PassFd | StartGuardian | OvsStep):
             raise TypeError(f"not for a monitor alone: {step}")
         if self._lost is not None and isinstance(step, CloseFd | RemoveNetdev | RemoveDevice):
             return  # the error that lost it says what becomes of what QEMU has

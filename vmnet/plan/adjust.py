@@ -38,6 +38,7 @@ from vmnet.model.step import (
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag
 from vmnet.plan.filter import address_notes
+from vmnet.plan.ovs import moves_port, port_moves, switch_notes, switch_of
 from vmnet.plan.passage import plan_passage
 from vmnet.plan.port import restored, vlan_notes
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
@@ -88,10 +89,23 @@ def adjust(
         moves.append(Move(SetUp(link), SetUp(link, up=False)))
     if ours and stays is not Life.PROCESS and not tun.persist:
         moves.append(Move(Persist(link)))
+    moves += _move_port(nic, view, tap, wished, None if live else refuse)
     notes = bridge_notes(nic, bridge, view)
     if nic.mtu is None and refuse.held and tap.mtu != bridge.mtu:
         notes += (_mtu_stays(tap, bridge),)
     return Plan(tuple(moves), notes)
+
+
+def _move_port(
+    nic: Nic, view: NicView, tap: Link, wished: Tag, refuse: _Refusing | None
+) -> list[Move]:
+    """Return what is missing at Open vSwitch, which is another process: last, not in between."""
+    if switch_of(view) is None:
+        return []
+    leaves = moves_port(view, nic.bridge)
+    if leaves and refuse is not None:
+        refuse.if_held(f"move it from {leaves!r} to {nic.bridge!r}")
+    return port_moves(nic, view, tap, wished)
 
 
 def _wished_tag(nic: Nic, tag: Tag, view: NicView, life: Life) -> Tag:
@@ -101,9 +115,14 @@ def _wished_tag(nic: Nic, tag: Tag, view: NicView, life: Life) -> Tag:
         queues=nic.queues,
         bridge=nic.bridge,
         life=_life_after(tag, life),
-        port=port_digest(nic.port),
+        port=digest_of(nic, view),
         arriving=still_arriving(tag, view),
     )
+
+
+def digest_of(nic: Nic, view: NicView) -> str:
+    """Return what stands in the tag for what may pass; Open vSwitch's own database remembers."""
+    return "" if switch_of(view) is not None else port_digest(nic.port)
 
 
 def still_arriving(tag: Tag, view: NicView) -> bool:
@@ -209,6 +228,8 @@ class _Refusing:
 def _move_master(
     tap: Link, tag: Tag, view: NicView, bridge: Link, refuse: _Refusing | None
 ) -> list[Move]:
+    if switch_of(view) is not None:
+        return []
     current = view.master
     if current is not None and current.index == bridge.index:
         return []
@@ -260,6 +281,9 @@ def _move_owner(nic: Nic, tap: Link, tun: TunFacts, refuse: _Refusing) -> list[M
 
 def bridge_notes(nic: Nic, bridge: Link, view: NicView) -> tuple[str, ...]:
     """Return what the user should know about the bridge that was chosen."""
+    switch = switch_of(view)
+    if switch is not None:
+        return switch_notes(switch)
     notes = [*vlan_notes(nic.port, bridge, view.others), *address_notes(nic, view)]
     if not bridge.up:
         notes.append(

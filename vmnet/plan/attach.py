@@ -21,7 +21,6 @@ from vmnet.model.host import Link, NicView
 from vmnet.model.mac import tap_mac
 from vmnet.model.names import alt_name, mac_alt_name
 from vmnet.model.nic import Nic
-from vmnet.model.port import port_digest
 from vmnet.model.portstep import CreateIfb
 from vmnet.model.step import (
     IPV6_MIN_MTU,
@@ -44,7 +43,15 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import IdleMark, Life, Own, Tag, format_tag, vm_in_tag
-from vmnet.plan.adjust import adjust, bridge_notes, guarded
+from vmnet.plan.adjust import adjust, bridge_notes, digest_of, guarded
+from vmnet.plan.ovs import (
+    as_link,
+    check_offload,
+    check_one_switch,
+    new_port,
+    stale_moves,
+    switch_of,
+)
 from vmnet.plan.passage import plan_passage
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
 
@@ -82,9 +89,7 @@ def plan_attach(
         Busy: a process holds the TAP, and what is asked would break it.
         InvalidInput: the MTU is larger than the bridge's.
     """
-    bridge = check_bridge(nic.bridge, view)
-    check_mtu_fits(nic, bridge)
-    check_mac_free(nic, view)
+    bridge = _check_place(nic, view)
     if view.tap is None:
         return Plan(_create(nic, view, bridge, now, life), bridge_notes(nic, bridge, view))
     plan = adjust(nic, view, view.tap, bridge, life, live=live)
@@ -99,9 +104,8 @@ def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
     Raises:
         As `plan_attach`; Busy also if any process holds the TAP.
     """
-    bridge = check_bridge(nic.bridge, view)
-    check_mtu_fits(nic, bridge)
-    check_mac_free(nic, view)
+    check_offload(nic)
+    bridge = _check_place(nic, view)
     multi = nic.queues > 1
     if view.tap is None:
         moves = _create(nic, view, bridge, now, Life.PROCESS)
@@ -123,7 +127,7 @@ def plan_manage(nic: Nic, view: NicView, now: Moment) -> Plan:
         Conflict: the link is no TAP, somebody's own TAP, or a port of another bridge.
     """
     bridge = check_bridge(nic.bridge, view)
-    check_mtu_fits(nic, bridge)
+    check_mtu_fits(nic, bridge, view)
     tap = view.tap
     if tap is None:
         raise NotFound(
@@ -160,10 +164,23 @@ def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
     return adjust(nic, view, view.tap, bridge, life, ours=True)
 
 
+def _check_place(nic: Nic, view: NicView) -> Link:
+    """Return the wished bridge, or raise if the NIC cannot be there."""
+    bridge = check_bridge(nic.bridge, view)
+    check_one_switch(view)
+    check_mtu_fits(nic, bridge, view)
+    check_mac_free(nic, view)
+    return bridge
+
+
 def check_bridge(name: str, view: NicView) -> Link:
-    """Return the wished bridge, or raise if it is not there or not a Linux bridge."""
+    """Return the wished bridge, or raise if it is not there or none that a TAP can be put into."""
+    switch = switch_of(view)
+    if switch is not None:
+        return as_link(name, switch, view)
     if view.bridge is None:
-        there = ", ".join(view.bridges) or "none"
+        known = view.ovs.bridges if view.ovs is not None else ()
+        there = ", ".join((*view.bridges, *known)) or "none"
         raise NotFound(
             f"no bridge {name!r} here (bridges: {there})",
             code="bridge-missing",
@@ -174,14 +191,15 @@ def check_bridge(name: str, view: NicView) -> Link:
         raise Conflict(
             f"link {name!r} is not a Linux bridge but of kind {kind}",
             code="not-a-bridge",
-            remedy="name a bridge: `ip -br link show type bridge` lists them",
+            remedy="name a bridge: `ip -br link show type bridge` lists them; one of Open "
+            "vSwitch's is known while its database runs",
         )
     return view.bridge
 
 
-def check_mtu_fits(nic: Nic, bridge: Link) -> None:
+def check_mtu_fits(nic: Nic, bridge: Link, view: NicView) -> None:
     """Raise `InvalidInput` if the bridge would lose the NIC's longest packets."""
-    if nic.mtu is not None and nic.mtu > bridge.mtu:
+    if nic.mtu is not None and nic.mtu > bridge.mtu and switch_of(view) is None:
         raise InvalidInput(
             f"MTU {nic.mtu} is larger than the {bridge.mtu} of bridge {bridge.name!r}: "
             "longer packets would be lost there",
@@ -203,7 +221,7 @@ def check_mac_free(nic: Nic, view: NicView) -> None:
     )
 
 
-def _new_tag(nic: Nic, now: Moment, own: Own, life: Life) -> Tag:
+def _new_tag(nic: Nic, view: NicView, now: Moment, own: Own, life: Life) -> Tag:
     kept = life in (Life.KEPT, Life.DOMAIN)
     return Tag(
         vm=vm_in_tag(nic.vm),
@@ -215,7 +233,7 @@ def _new_tag(nic: Nic, now: Moment, own: Own, life: Life) -> Tag:
         queues=nic.queues,
         bridge=nic.bridge,
         idle=IdleMark(now.boottime, 0) if kept else None,
-        port=port_digest(nic.port),
+        port=digest_of(nic, view),
         arriving=now.arriving,
     )
 
@@ -223,7 +241,7 @@ def _new_tag(nic: Nic, now: Moment, own: Own, life: Life) -> Tag:
 def _create(nic: Nic, view: NicView, bridge: Link, now: Moment, life: Life) -> tuple[Move, ...]:
     multi = nic.queues > 1
     link = Ref(view.name)
-    tag = _new_tag(nic, now, Own.MADE, life)
+    tag = _new_tag(nic, view, now, Own.MADE, life)
     passage = plan_passage(nic, tag, view, link, bridge)
     building = format_tag(replace(tag, life=Life.BUILDING))
     # Undoing the first step takes the TAP away, and all the others with it.
@@ -237,18 +255,23 @@ def _create(nic: Nic, view: NicView, bridge: Link, now: Moment, life: Life) -> t
         SetMtu(link, nic.mtu or bridge.mtu),
         AddAltname(link, alt_name(nic.vm, nic.nic)),
         AddAltname(link, mac_alt_name(nic.mac)),
-        SetMaster(link, Ref(bridge.name, bridge.index)),
     ]
+    ported = switch_of(view) is not None
+    if not ported:
+        steps.append(SetMaster(link, Ref(bridge.name, bridge.index)))
     last: list[Step] = [SetAlias(link, format_tag(tag)), SetUp(link)]
     if life is not Life.PROCESS:
         last.append(Persist(link))
     return (
+        *stale_moves(view),
         Move(CreateTap(view.name, multi), DropTap(link, multi)),
         *map(Move, steps),
         *_gone_with_the_tap(passage.port),
         *passage.guard,
         *_gone_with_the_tap(passage.rates),
         *map(Move, last),
+        # The port last: one without a TAP behind it is worse than a TAP without a port.
+        *([new_port(nic, view.name, tag)] if ported else []),
     )
 
 
@@ -276,7 +299,7 @@ def _check_made_by_qemu(tap: Link) -> None:
 
 def _manage(nic: Nic, view: NicView, tap: Link, bridge: Link, now: Moment) -> tuple[Move, ...]:
     link = Ref(tap.name, tap.index)
-    tag = replace(_new_tag(nic, now, Own.MANAGED, Life.PROCESS), queues=1)
+    tag = replace(_new_tag(nic, view, now, Own.MANAGED, Life.PROCESS), queues=1)
     alt = alt_name(nic.vm, nic.nic)
     mtu = nic.mtu or bridge.mtu
     passage = plan_passage(nic, tag, view, link, bridge)

@@ -277,7 +277,7 @@ def plan_adopt(nic: Nic, view: NicView, now: Moment) -> Plan:
         InvalidInput: the MTU is larger than the bridge's.
     """
     bridge = check_bridge(nic.bridge, view)
-    check_mtu_fits(nic, bridge)
+    check_mtu_fits(nic, bridge, view)
     check_mac_free(nic, view)
     tap = view.tap
     if tap is None:

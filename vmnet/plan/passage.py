@@ -16,6 +16,7 @@ from vmnet.model.ref import Ref
 from vmnet.model.step import Move
 from vmnet.model.tag import Tag
 from vmnet.plan.filter import filter_moves
+from vmnet.plan.ovs import switch_of
 from vmnet.plan.port import fresh, port_moves
 from vmnet.plan.rate import rate_moves
 
@@ -48,6 +49,8 @@ def plan_passage(nic: Nic, tag: Tag, view: NicView, link: Ref, bridge: Link) -> 
     Raises:
         Conflict, Unsupported: the bridge or this host cannot do it, or something is somebody's.
     """
+    if switch_of(view) is not None:
+        return Passage((), (), ())
     facts = view.facts or PortFacts()
     stays = view.tap is not None and view.tap.master == bridge.index and bool(facts.flags)
     if not stays:

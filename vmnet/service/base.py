@@ -21,7 +21,7 @@ from vmnet.errors import (
     of_errno,
 )
 from vmnet.kernel import host, signals
-from vmnet.kernel.apply import Apply
+from vmnet.kernel.apply import Apply, Peer
 from vmnet.kernel.closing import Closing
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import locked
@@ -105,12 +105,14 @@ def carry_out(
     plan: Plan,
     verify: Callable[[], None] | None = None,
     closing: Closing | None = None,
+    switch: Peer | None = None,
 ) -> None:
     """Carry out a plan, all of it or nothing; `verify` raises if the host is not as wished.
 
-    TAPs that it drops are gone when `closing` is left, without it at once.
+    TAPs that it drops are gone when `closing` is left, without it at once. `switch` does the steps
+    of Open vSwitch.
     """
-    with Apply(netlink, closing=closing) as work:
+    with Apply(netlink, closing=closing, switch=switch) as work:
         work.run(plan, verify)
 
 

@@ -199,8 +199,9 @@ def _prepare_one(
     with placed(nic.bridge, wait=WAIT_SECONDS, dry_run=dry_run):
         if not each.made:
             # The TAP that libvirt makes is not there yet; its bridge has to be.
-            bridge = check_bridge(nic.bridge, place_view(netlink, nic))
-            check_mtu_fits(nic, bridge)
+            view = place_view(netlink, nic)
+            bridge = check_bridge(nic.bridge, view)
+            check_mtu_fits(nic, bridge, view)
             check_bridge_can(nic.port, bridge)
             return
         view = nic_view(netlink, name, nic, holders=False)
@@ -385,7 +386,7 @@ def arrive(xml: bytes, config: Config, *, running: bool = False) -> tuple[Handle
     with changing(vm_lock(domain.name), wait=0, dry_run=True) as netlink:
         for each in nics:
             view = place_view(netlink, each.nic)
-            check_mtu_fits(each.nic, check_bridge(each.nic.bridge, view))
+            check_mtu_fits(each.nic, check_bridge(each.nic.bridge, view), view)
     if running:
         expect(domain.name)
     return done, mapped

@@ -25,7 +25,7 @@ from vmnet.kernel.apply import Apply
 from vmnet.kernel.ioctl import VHOST_NODE
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
-from vmnet.kernel.observe import holders_of, may_look_at, nic_view
+from vmnet.kernel.observe import holders_of, may_look_at
 from vmnet.model.host import Holder, Holders, Link
 from vmnet.model.monitor import Qemu
 from vmnet.model.names import check_nic, check_vm_name, device_id, link_name, netdev_id
@@ -58,6 +58,7 @@ from vmnet.service.base import (
 from vmnet.service.nics import Attached, Detached
 from vmnet.service.outside import clear
 from vmnet.service.resolve import open_vhost, resolve
+from vmnet.service.views import Views
 
 if TYPE_CHECKING:
     from vmnet.peers.qmp import Monitor
@@ -111,12 +112,15 @@ def hotplug(
     with (
         changing(vm_lock(wish.vm), wait=wait, dry_run=dry_run) as netlink,
         _talking(monitor, limit) as qemu,
-        Apply(netlink, qemu) as work,
+        Views(netlink) as views,
+        Apply(netlink, qemu, switch=views) as work,
     ):
         seen = qemu.look(netdev_id(wish.nic))
-        there = netlink.link(link_name(wish.vm, wish.nic))
+        name = link_name(wish.vm, wish.nic)
+        there = netlink.link(name)
         nic = resolve(wish, config or Config(), netlink, there, None)
-        return _plug(work, netlink, nic, seen, dry_run=dry_run, wait=wait)
+        nic = views.settled(nic, wish, there, name)
+        return _plug(work, views, nic, seen, dry_run=dry_run, wait=wait)
 
 
 @contextmanager
@@ -129,10 +133,10 @@ def _talking(monitor: str, limit: float, *, stoppable: bool = False) -> Iterator
 
 
 def _plug(
-    work: Apply, netlink: Netlink, nic: Nic, seen: Qemu, *, dry_run: bool, wait: float
+    work: Apply, views: Views, nic: Nic, seen: Qemu, *, dry_run: bool, wait: float
 ) -> Hotplugged:
     name = link_name(nic.vm, nic.nic)
-    view = nic_view(netlink, name, nic)
+    view = views.of(name, nic)
     clear = plan_clear(nic.vm, nic.nic, view.tap, view.holders, seen)
     plugged = is_plugged(nic.vm, nic.nic, view.tap, view.holders, seen)
     vhost_fds, verdict = ([], _as_plugged(nic, view.holders, seen)) if plugged else open_vhost(nic)
@@ -140,12 +144,12 @@ def _plug(
     if not dry_run:
         work.run(clear)
     with placed(nic.bridge, wait=wait, dry_run=dry_run):
-        view = cleared(view) if dry_run and clear.moves else nic_view(netlink, name, nic)
+        view = cleared(view) if dry_run and clear.moves else views.of(name, nic)
 
         def change(nic: Nic) -> Plan:
             opening = plan_open(nic, view, seen, moment())
             if not dry_run:
-                work.run(opening, lambda: _verify(netlink, name, nic))
+                work.run(opening, lambda: _verify(views, name, nic))
             return opening
 
         nic, opening = policed(nic, change)
@@ -153,7 +157,7 @@ def _plug(
     node = VHOST_NODE if vhost_fds else ""
     plugging = Plan() if plugged else plan_plug(nic, name, mtu, node, seen)
     if not dry_run:
-        work.run(plugging, lambda: _verify_held(netlink, name, nic, seen, vhost=bool(node)))
+        work.run(plugging, lambda: _verify_held(views.netlink, name, nic, seen, vhost=bool(node)))
     plan = Plan(clear.moves + opening.moves + plugging.moves, opening.notes)
     return Hotplugged(
         *(nic, name, mtu, plan, verdict, None), seen.pid, device_id(nic.nic), _bus(plugging)
@@ -184,8 +188,8 @@ def _as_plugged(nic: Nic, holders: Holders, seen: Qemu) -> Verdict:
     return decide(nic.vhost, nic.model, Finding(Reason.PLUGGED, which, remedy))
 
 
-def _verify(netlink: Netlink, name: str, nic: Nic) -> None:
-    left = plan_left(nic, nic_view(netlink, name, nic, others=False, holders=False), Life.PROCESS)
+def _verify(views: Views, name: str, nic: Nic) -> None:
+    left = plan_left(nic, views.of(name, nic, others=False, holders=False), Life.PROCESS)
     complain(left, f"tap {name!r}")
 
 

@@ -17,9 +17,7 @@ from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.kernel.apply import Apply
 from vmnet.kernel.child import stand_by
-from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
-from vmnet.kernel.observe import nic_view
 from vmnet.model.names import link_name
 from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.portstep import ChangeFilter
@@ -30,6 +28,7 @@ from vmnet.service.base import changing, moment, placed, planned, policed, vm_lo
 from vmnet.service.nics import Attached, mtu_after, verify
 from vmnet.service.outside import clear_after, cleared_on_failure
 from vmnet.service.resolve import open_vhost, resolve
+from vmnet.service.views import Views
 
 
 @dataclass
@@ -105,11 +104,12 @@ def prepare_run(
     with (
         changing(vm_lock(vm), wait=wait, dry_run=dry_run) as netlink,
         cleared_on_failure(netlink, vm, dry_run=dry_run),
-        Apply(netlink) as work,
+        Views(netlink) as views,
+        Apply(netlink, switch=views) as work,
     ):
         try:
             for wish in wishes:
-                _prepare_one(launch, work, netlink, wish, config, dry_run=dry_run, wait=wait)
+                _prepare_one(launch, work, views, wish, config, dry_run=dry_run, wait=wait)
         except BaseException:
             launch.close()
             work.undo()
@@ -139,25 +139,27 @@ def _check_one_vm(wishes: list[Wish]) -> None:
 def _prepare_one(
     launch: Launch,
     work: Apply,
-    netlink: Netlink,
+    views: Views,
     wish: Wish,
     config: Config,
     *,
     dry_run: bool,
     wait: float,
 ) -> None:
-    name = link_name(wish.vm, wish.nic)
-    nic = resolve(wish, config, netlink, netlink.link(name), None)
+    name, netlink = link_name(wish.vm, wish.nic), views.netlink
+    there = netlink.link(name)
+    nic = resolve(wish, config, netlink, there, None)
     vhost_fds, verdict = open_vhost(nic)
     launch.fds += vhost_fds
     with placed(nic.bridge, wait=wait, dry_run=dry_run):
-        view = nic_view(netlink, name, nic, holders=False)
+        nic = views.settled(nic, wish, there, name)
+        view = views.of(name, nic, holders=False)
 
         def change(nic: Nic) -> Plan:
             plan = planned(view, lambda view: plan_run(nic, view, moment()))
             if not dry_run:
                 as_is = replace(nic, mtu=mtu_after(plan, view.tap))
-                work.run(plan, lambda: verify(netlink, name, as_is, Life.PROCESS))
+                work.run(plan, lambda: verify(views, name, as_is, Life.PROCESS))
             return plan
 
         nic, plan = policed(nic, change)

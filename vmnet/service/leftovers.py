@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 
 from vmnet.errors import Busy, VmnetError
@@ -19,6 +20,7 @@ from vmnet.kernel.locks import remove_leftovers
 from vmnet.kernel.observe import bridge_view, holders_of, holders_of_all
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.host import Holders, Link
+from vmnet.model.ovs import DropOvsPort
 from vmnet.model.portstep import ForgetLink, RemoveFilter, SetStrict
 from vmnet.model.step import DeleteLink, Plan
 from vmnet.model.tag import Tag
@@ -28,6 +30,7 @@ from vmnet.plan.gc import Fate, judge
 from vmnet.service.base import Locks, carry_out, locked_for, of_refusal, opened, tagged
 from vmnet.service.outside import clear
 from vmnet.service.uplinks import overdue, put_back_overdue
+from vmnet.service.views import at_switch
 
 
 def collect(
@@ -95,6 +98,8 @@ def _left(plan: Plan, known: set[int]) -> list[Fate]:
                 what = link.name
             case SetStrict(bridge):
                 what = bridge
+            case DropOvsPort(name):
+                what = name
         why = f"its TAP is gone: {describe(move.do)}"
         fates.append(Fate(what, "", 0, "remove", why, Plan((move,))))
     return fates
@@ -138,9 +143,15 @@ class _Work:
         if fate.plan.moves:  # a holder need not show: look again, and closely
             holders = self._search().get(now.name, Holders())
             fate = judge(now, holders, host.boottime(), self._idle)
-        if not self._dry_run:
-            carry_out(self._netlink, fate.plan, closing=closing)
-        return fate
+        if not fate.plan.moves or fate.action != "remove":
+            if not self._dry_run:
+                carry_out(self._netlink, fate.plan, closing=closing)
+            return fate
+        with at_switch(self._netlink, now) as at:
+            plan = at.first(fate.plan)
+            if not self._dry_run:
+                carry_out(self._netlink, plan, closing=closing, switch=at.switch)
+        return replace(fate, plan=plan)
 
 
 def _left_alone(link: Link, tag: Tag, why: str) -> Fate:

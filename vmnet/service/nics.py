@@ -41,6 +41,7 @@ from vmnet.service.base import (
 )
 from vmnet.service.outside import clear, cleared_on_failure
 from vmnet.service.resolve import judge_vhost, owner_of, resolve
+from vmnet.service.views import Views, at_switch
 
 
 @dataclass(frozen=True)
@@ -106,30 +107,30 @@ def attach(
     Raises:
         VmnetError: nothing was changed, or what was changed has been taken back.
     """
-    config = config or Config()
     wish = check_wish(wish)
     with changing(vm_lock(wish.vm), wait=wait, dry_run=dry_run) as netlink:
         name = link_name(wish.vm, wish.nic)
         there = netlink.link(name)
-        nic = resolve(wish, config, netlink, there, owner_of(owner, there))
+        nic = resolve(wish, config or Config(), netlink, there, owner_of(owner, there))
         verdict = judge_vhost(nic)
         with (
             cleared_on_failure(netlink, wish.vm, dry_run=dry_run),
             placed(nic.bridge, wait=wait, dry_run=dry_run),
-            Apply(netlink) as work,
+            Views(netlink) as views,
+            Apply(netlink, switch=views) as work,
         ):
-            view = _seen(netlink, name, nic, supposed if dry_run else None)
+            nic = views.settled(nic, wish, there, name)
+            view = _seen(views, name, nic, supposed if dry_run else None)
 
             def change(nic: Nic) -> Plan:
                 plan = planned(view, lambda view: plan_attach(nic, view, moment()))
                 if not dry_run:
-                    work.run(plan, lambda: _verify_kept(netlink, view, plan, nic))
+                    work.run(plan, lambda: _verify_kept(views, view, plan, nic))
                 return plan
 
             nic, plan = policed(nic, change)
             done = _attached(nic, view, plan, verdict)
-            with work.all_or_nothing():
-                _tell(done, tell)
+            _tell(work, done, tell)
     return done
 
 
@@ -205,16 +206,17 @@ def detach_link(
         VmnetError: nothing was done.
     """
     holders = holders_of(link, search=force)
-    plan = plan_detach(link, holders, force=force)
-    if dry_run:
-        return plan
-    try:
-        carry_out(netlink, plan, closing=closing)
-    except Busy:
-        if not force:
-            raise
-        plan = plan_detach(link, holders, force=True, in_use=True)
-        carry_out(netlink, plan)
+    with at_switch(netlink, link) as at:
+        plan = at.first(plan_detach(link, holders, force=force))
+        if dry_run:
+            return plan
+        try:
+            carry_out(netlink, plan, closing=closing, switch=at.switch)
+        except Busy:
+            if not force:
+                raise
+            plan = at.first(plan_detach(link, holders, force=True, in_use=True))
+            carry_out(netlink, plan, switch=at.switch)
     return plan
 
 
@@ -286,23 +288,24 @@ def _attached(nic: Nic, view: NicView, plan: Plan, verdict: Verdict) -> Attached
     return Attached(nic, view.name, mtu, plan, verdict, args)
 
 
-def _tell(done: Attached, tell: Callable[[Attached], None] | None) -> None:
+def _tell(work: Apply, done: Attached, tell: Callable[[Attached], None] | None) -> None:
     if tell is not None:
-        tell(done)
+        with work.all_or_nothing():
+            tell(done)
 
 
-def _seen(netlink: Netlink, name: str, nic: Nic, supposed: Mapping[str, Link] | None) -> NicView:
-    view = nic_view(netlink, name, nic, holders=False)
+def _seen(views: Views, name: str, nic: Nic, supposed: Mapping[str, Link] | None) -> NicView:
+    view = views.of(name, nic, holders=False)
     if view.bridge is None and supposed is not None:
         view = replace(view, bridge=supposed.get(nic.bridge))
     return view
 
 
-def _verify_kept(netlink: Netlink, view: NicView, plan: Plan, nic: Nic) -> None:
-    verify(netlink, view.name, replace(nic, mtu=mtu_after(plan, view.tap)), Life.KEPT)
+def _verify_kept(views: Views, view: NicView, plan: Plan, nic: Nic) -> None:
+    verify(views, view.name, replace(nic, mtu=mtu_after(plan, view.tap)), Life.KEPT)
 
 
-def verify(netlink: Netlink, name: str, nic: Nic, life: Life) -> None:
+def verify(views: Views, name: str, nic: Nic, life: Life) -> None:
     """Look again: nothing may be left to do."""
-    left = plan_left(nic, nic_view(netlink, name, nic, others=False, holders=False), life)
+    left = plan_left(nic, views.of(name, nic, others=False, holders=False), life)
     complain(left, f"tap {name!r}")

@@ -1,4 +1,4 @@
-"""What a NIC has outside its TAP: entries in the filter, an ifb.
+"""What a NIC has outside its TAP: entries in the filter, an ifb, a port of Open vSwitch.
 
 Job: take away what is left of TAPs that are gone, whatever ended them; and wait for that end.
 Leaves to others: what such things are (`vmnet.plan.filter`, `vmnet.plan.rate`).
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from vmnet.errors import VmnetError
 from vmnet.kernel import signals
@@ -23,8 +24,14 @@ from vmnet.kernel.wait import until_ended, until_gone
 from vmnet.model.host import Link
 from vmnet.model.names import IFB_PREFIX
 from vmnet.model.step import DeleteLink, Move, Plan, Ref
+from vmnet.model.tag import vm_in_tag
 from vmnet.plan.filter import sweep
+from vmnet.plan.ovs import stray_ports
 from vmnet.service.base import FILTER_LOCK, carry_out, locked_for, marked, opened
+from vmnet.service.views import asked, ports_here
+
+if TYPE_CHECKING:
+    from vmnet.peers.ovs import Ovsdb
 
 _NOBODY = frozenset[str]()
 
@@ -40,7 +47,8 @@ def clear(
 
     Args:
         netlink: a socket into the namespace.
-        vms: whose ifbs; none named: all. The filter's dead entries are all swept: they name no VM.
+        vms: whose ifbs and ports; none named: all. The filter's dead entries are all swept: they
+            name no VM.
         gone: names of TAPs that are to count as gone.
         dry_run: plan only.
         wait: how long to wait for the lock, in seconds.
@@ -48,12 +56,13 @@ def clear(
     Raises:
         VmnetError: some of it could not be taken away.
     """
-    plan = _plan(netlink, vms, gone, dry_run=dry_run)
-    if dry_run or not plan.moves:  # nothing is left that could come back
-        return plan
-    with locked_for(FILTER_LOCK, wait=wait, dry_run=False):
-        plan = _plan(netlink, vms, gone, dry_run=False)
-        carry_out(netlink, plan)
+    with asked() as switch:
+        plan = _plan(netlink, vms, gone, switch, dry_run=dry_run)
+        if dry_run or not plan.moves:  # nothing is left that could come back
+            return plan
+        with locked_for(FILTER_LOCK, wait=wait, dry_run=False):
+            plan = _plan(netlink, vms, gone, switch, dry_run=False)
+            carry_out(netlink, plan, switch=switch)
     return plan
 
 
@@ -69,13 +78,23 @@ def cleared_on_failure(netlink: Netlink, vm: str, *, dry_run: bool) -> Iterator[
         raise
 
 
-def _plan(netlink: Netlink, vms: tuple[str, ...], gone: frozenset[str], *, dry_run: bool) -> Plan:
+def _plan(
+    netlink: Netlink,
+    vms: tuple[str, ...],
+    gone: frozenset[str],
+    switch: Ovsdb | None,
+    *,
+    dry_run: bool,
+) -> Plan:
     found = list(marked(netlink, *vms))
     alive = {tag.generation for link, tag in found if link.is_tap and link.name not in gone}
     stray = [link for link, tag in found if link.kind == "ifb" and tag.generation not in alive]
     if not vms:
         stray += _half_made(netlink.links(IFB_PREFIX.encode()))
     moves = [Move(DeleteLink(Ref(link.name, link.index))) for link in stray]
+    if switch is not None:
+        ports = [port for port in ports_here(netlink, switch) if port.name not in gone]
+        moves += stray_ports(ports, alive, {vm_in_tag(vm) for vm in vms})
     filtered = look_at_filter(needed=False)
     living = frozenset(name for name in filtered.entries if not name.isdigit())
     if dry_run:  # else what still has its name was opened meanwhile, and lives

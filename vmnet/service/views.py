@@ -1,0 +1,183 @@
+"""A NIC's surroundings, whatever kind of bridge it is on.
+
+Job: ask Open vSwitch too where a bridge is none of Linux's; what a NIC is there, from its wish.
+Leaves to others: the kernel's part (`vmnet.kernel.observe`), the database (`vmnet.peers.ovs`).
+Privilege: that of the database's socket, where it is asked: root, as a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from vmnet.errors import PeerError, Unsupported
+from vmnet.kernel.links import Netlink
+from vmnet.kernel.observe import nic_view
+from vmnet.model.host import Link, NicView
+from vmnet.model.nic import Nic, Wish
+from vmnet.model.ovs import OvsPort, OvsView
+from vmnet.model.port import settle_port
+from vmnet.model.step import PeerStep, Plan
+from vmnet.model.tag import Tag
+from vmnet.plan.ovs import is_link_of, kept_port, on_switch, port_first
+
+if TYPE_CHECKING:
+    from vmnet.peers.ovs import Ovsdb
+
+
+class Views:
+    """Looks at the host for a planner, and has Open vSwitch do what is its part; with `with`."""
+
+    def __init__(self, netlink: Netlink) -> None:
+        """Look through this socket; Open vSwitch is asked when a bridge turns out to be none."""
+        self.netlink = netlink
+        self._stack = ExitStack()
+        self._switch: Ovsdb | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def of(self, name: str, nic: Nic, *, others: bool = True, holders: bool = True) -> NicView:
+        """Return what a planner needs to know for a NIC; arguments as for `nic_view`.
+
+        Raises:
+            PeerError, Unsupported: Open vSwitch would have to be asked, and cannot be.
+        """
+        view = nic_view(self.netlink, name, nic, others=others, holders=holders)
+        return replace(view, ovs=self._shown(nic.bridge, view.bridge, view.tap, name))
+
+    def settled(self, nic: Nic, wish: Wish, there: Link | None, name: str) -> Nic:
+        """Return a NIC as its bridge carries it.
+
+        Args:
+            nic: what came of the wish, its bridge taken for one of Linux.
+            wish: the wish.
+            there: the TAP, or None.
+            name: its name.
+
+        Raises:
+            Unsupported: the bridge does not carry something that is asked for.
+        """
+        shown = self._shown(nic.bridge, self.netlink.link(nic.bridge), there, name)
+        if shown is None or shown.bridge is None:
+            return nic
+        if wish.port.guard:
+            raise Unsupported(
+                f"bridge {nic.bridge!r} is Open vSwitch's, where vmnet cannot hold guard",
+                code="ovs-cannot",
+                remedy="leave --guard out, or use a Linux bridge",
+            )
+        tagged = there is not None and there.tag is not None
+        if tagged and shown.port is not None and wish.network is None:
+            nic = replace(nic, port=settle_port(kept_port(shown.port), wish.port))
+        return on_switch(nic, shown.bridge)
+
+    def do(self, step: PeerStep) -> None:
+        """Have Open vSwitch carry out a step of a plan for which it was asked.
+
+        Raises:
+            VmnetError: it was not carried out.
+        """
+        if self._switch is None:
+            raise TypeError(f"nobody to carry out {step}")
+        self._switch.do(step)
+
+    def _shown(self, name: str, bridge: Link | None, tap: Link | None, port: str) -> OvsView | None:
+        links = [bridge]
+        if tap is not None and tap.tag is not None and tap.tag.bridge not in ("", name):
+            links.append(self.netlink.link(tap.tag.bridge))
+        if all(link is not None and link.kind == "bridge" for link in links):
+            return None
+        if self._switch is None:
+            needed = any(link is not None and link.kind != "bridge" for link in links)
+            self._switch = self._stack.enter_context(_asked(needed=needed))
+        return None if self._switch is None else self._switch.view(name, port)
+
+
+@dataclass(frozen=True)
+class AtSwitch:
+    """A TAP at Open vSwitch.
+
+    Attributes:
+        switch: Open vSwitch; None where it has nothing to do with the TAP, or does not answer.
+        port: the port, or None.
+        silent: it may have a port, and does not answer.
+    """
+
+    switch: Ovsdb | None = None
+    port: OvsPort | None = None
+    silent: bool = False
+
+    def first(self, plan: Plan) -> Plan:
+        """Return a plan that takes the TAP away with the port taken away before.
+
+        Where it cannot be asked the TAP goes all the same: gc sweeps what its database has left.
+        """
+        if self.silent and plan.moves:
+            note = "Open vSwitch does not answer: what it has of it is for `vmnet gc`, when it does"
+            return Plan(plan.moves, (*plan.notes, note))
+        return port_first(plan, self.port)
+
+
+@contextmanager
+def at_switch(netlink: Netlink, tap: Link) -> Iterator[AtSwitch]:
+    """Look for the port that a TAP has at Open vSwitch, which is only asked if it may have one."""
+    tag = tap.tag
+    bridge = netlink.link(tag.bridge) if tag is not None and tag.bridge else None
+    if tag is None or (bridge is not None and bridge.kind == "bridge"):
+        yield AtSwitch()
+        return
+    with asked() as switch:
+        if switch is None:
+            yield AtSwitch(silent=bridge is not None)
+        else:
+            yield AtSwitch(switch, switch.view(tag.bridge, tap.name).port)
+
+
+@contextmanager
+def asked() -> Iterator[Ovsdb | None]:
+    """Talk with Open vSwitch if it can be asked."""
+    with _asked(needed=False) as switch:
+        yield switch
+
+
+@contextmanager
+def _asked(*, needed: bool) -> Iterator[Ovsdb | None]:
+    from vmnet.peers.ovs import Ovsdb  # noqa: PLC0415 - not for Linux bridges
+    from vmnet.peers.ovsdb import is_here  # noqa: PLC0415
+
+    if not is_here():
+        yield None
+        return
+    try:
+        switch = Ovsdb()
+    except (PeerError, Unsupported):
+        if needed:
+            raise
+        yield None
+        return
+    with switch:
+        yield switch
+
+
+def switched(netlink: Netlink, found: Iterable[tuple[Link, Tag]]) -> dict[str, str]:
+    """Return of TAPs on no Linux bridge on which of Open vSwitch they are, by their names."""
+    kinds = {tag.bridge: netlink.link(tag.bridge) for _, tag in found if tag.bridge}
+    others = {name for name, link in kinds.items() if link is None or link.kind != "bridge"}
+    if not others:
+        return {}
+    with asked() as switch:
+        ports = switch.marked() if switch is not None else []
+    return {port.name: port.bridge for port in ports}
+
+
+def ports_here(netlink: Netlink, switch: Ovsdb) -> list[OvsPort]:
+    """Return the ports with vmnet's mark whose bridges are in this network namespace."""
+    bridges = switch.bridges()
+    here = {each.name for each in bridges if is_link_of(each, netlink.link(each.name))}
+    return [port for port in switch.marked() if port.bridge in here]
