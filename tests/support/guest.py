@@ -7,11 +7,14 @@ on its console what it sees (`tests/lab/README.md`).
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -125,3 +128,17 @@ def pings(address: str, count: int = 3, tries: int = 20) -> bool:
             break
     done = run(["busybox", "ping", "-c", str(count), "-i", "0.1", "-W", "2", address])
     return f"{count} packets transmitted, {count} packets received" in done.out
+
+
+def echoes(address: str, total: int = 10 * 1000 * 1000) -> bool:
+    """Say whether so many bytes come back from the guest as they went to it, by TCP."""
+    sent = random.Random(total).randbytes(total)  # noqa: S311 - the same bytes in each run
+    with socket.create_connection((address, 7), timeout=120) as connection:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(connection.sendall, sent)
+            came = bytearray()
+            while len(came) < total:
+                part = connection.recv(1 << 16)
+                assert part, f"{len(came)} bytes came, then an end"
+                came += part
+    return came == sent
