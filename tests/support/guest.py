@@ -133,12 +133,14 @@ def pings(address: str, count: int = 3, tries: int = 20) -> bool:
 def echoes(address: str, total: int = 10 * 1000 * 1000) -> bool:
     """Say whether so many bytes come back from the guest as they went to it, by TCP."""
     sent = random.Random(total).randbytes(total)  # noqa: S311 - the same bytes in each run
-    with socket.create_connection((address, 7), timeout=120) as connection:
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(connection.sendall, sent)
-            came = bytearray()
-            while len(came) < total:
-                part = connection.recv(1 << 16)
-                assert part, f"{len(came)} bytes came, then an end"
-                came += part
+    came = bytearray()
+    with (
+        socket.create_connection((address, 7), timeout=120) as connection,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        pool.submit(connection.sendall, sent)
+        while len(came) < total:
+            part = connection.recv(1 << 16)
+            assert part, f"{len(came)} bytes came, then an end"
+            came += part
     return came == sent
