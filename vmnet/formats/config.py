@@ -16,10 +16,12 @@ from vmnet.errors import ConfigError, InvalidInput, NotFound
 from vmnet.formats.contradictions import contradictions
 from vmnet.formats.hostconfig import BridgeRule, NicRule, bridge_rule, nic_rule
 from vmnet.formats.portconfig import port_ask
+from vmnet.formats.wireconfig import TunRule, patch_wish, tun_rule
 from vmnet.model.mac import parse_guest_mac
 from vmnet.model.names import check_link_name, check_vm_name
 from vmnet.model.network import Network
 from vmnet.model.nic import check_mtu, check_queues
+from vmnet.model.patch import PatchWish
 from vmnet.model.port import PORT_KEYS, USUAL, settle_port
 from vmnet.model.vhost import Policy
 
@@ -29,6 +31,7 @@ PATH = "/etc/vmnet/vmnet.toml"
 #: TOML's own limit for numbers; and how deep a table may be in others, which is more than any is.
 _NUMBERS = range(-(2**63), 2**63)
 _DEEP = 16
+_KEYS = ("default", "network", "tap", "migrate", "bridge", "vm", "tun", "patch")
 _NETWORK_KEYS = ("bridge", "mtu", "queues", "vhost", "strict", "uplinks", *PORT_KEYS)
 
 
@@ -59,6 +62,8 @@ class Config:
         bridges: for domains that come from another host: its bridge's name, and the one here.
         own_bridges: those that `vmnet up` makes.
         nics: those that `vmnet up` attaches.
+        tuns: those that `vmnet up` makes.
+        patches: what `vmnet up` joins.
     """
 
     source: str = PATH
@@ -68,6 +73,8 @@ class Config:
     bridges: dict[str, str] = field(default_factory=dict)
     own_bridges: tuple[BridgeRule, ...] = ()
     nics: tuple[NicRule, ...] = ()
+    tuns: tuple[TunRule, ...] = ()
+    patches: tuple[PatchWish, ...] = ()
 
     def network(self, name: str) -> Network:
         """Return the network of that name.
@@ -96,7 +103,7 @@ def parse_config(text: str, source: str) -> Config:
     except (ValueError, RecursionError) as error:  # also a number or a nesting past Python's limits
         raise _bad(source, "", f"is not TOML: {error}") from error
     _check_limits(source, data)
-    _known(source, "", data, ("default", "network", "tap", "migrate", "bridge", "vm"))
+    _known(source, "", data, _KEYS)
     networks = {
         name: _network(source, name, table)
         for name, table in _tables(source, data, "network").items()
@@ -111,7 +118,17 @@ def parse_config(text: str, source: str) -> Config:
     bridges, nics = _own_bridges(source, data), _nics(source, data, networks)
     for at, why in contradictions(networks, default, bridges, nics, taps):
         raise _bad(source, at, why)
-    return Config(source, default, networks, taps, _bridges(source, data), bridges, nics)
+    return Config(
+        source,
+        default,
+        networks,
+        taps,
+        _bridges(source, data),
+        bridges,
+        nics,
+        _tuns(source, data),
+        _patches(source, data),
+    )
 
 
 def _check_limits(source: str, data: dict[str, Any]) -> None:
@@ -135,6 +152,29 @@ def _own_bridges(source: str, data: dict[str, Any]) -> tuple[BridgeRule, ...]:
         except InvalidInput as error:
             raise _bad(source, f"bridge.{name}", f"cannot be: {error.message}") from error
     return tuple(rules)
+
+
+def _tuns(source: str, data: dict[str, Any]) -> tuple[TunRule, ...]:
+    rules = []
+    for name, table in _tables(source, data, "tun").items():
+        try:
+            rules.append(tun_rule(name, table))
+        except InvalidInput as error:
+            raise _bad(source, f"tun.{name}", f"cannot be: {error.message}") from error
+    return tuple(rules)
+
+
+def _patches(source: str, data: dict[str, Any]) -> tuple[PatchWish, ...]:
+    found: list[PatchWish] = []
+    for table in _typed(source, "patch", data.get("patch", []), list, "[[patch]]") or []:
+        _typed(source, "patch", table, dict, "[[patch]]")
+        try:
+            found.append(patch_wish(table))
+        except InvalidInput as error:
+            raise _bad(source, "patch", f"cannot be: {error.message}") from error
+        if found[-1].ends in [each.ends for each in found[:-1]]:
+            raise _bad(source, "patch", f"joins {' and '.join(map(str, found[-1].ends))} twice")
+    return tuple(found)
 
 
 def _nics(source: str, data: dict[str, Any], networks: dict[str, Network]) -> tuple[NicRule, ...]:

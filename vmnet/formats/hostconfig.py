@@ -59,11 +59,9 @@ def bridge_rule(name: str, table: Mapping[str, Any]) -> BridgeRule:
     Raises:
         InvalidInput: a key that is not known, or a value that cannot be.
     """
-    _check_keys(table, _BRIDGE_KEYS)
-    mtu = _number(table, "mtu")
-    filtering = table.get("vlan-filtering", False)
-    if not isinstance(filtering, bool):
-        raise wrong("vlan-filtering", filtering, "true or false")
+    check_keys(table, _BRIDGE_KEYS)
+    mtu = number(table, "mtu")
+    filtering = switch(table, "vlan-filtering")
     check_mtu(mtu)
     uplinks = table.get("uplinks", [])
     if not isinstance(uplinks, list) or not all(isinstance(each, str) for each in uplinks):
@@ -83,27 +81,32 @@ def nic_rule(vm: str, place: int, table: Mapping[str, Any]) -> NicRule:
     Raises:
         InvalidInput: a key that is not known, or a value that cannot be.
     """
-    _check_keys(table, (*_VM_KEYS, *PORT_KEYS))
-    vhost = _text(table, "vhost")
+    check_keys(table, (*_VM_KEYS, *PORT_KEYS))
+    vhost = text(table, "vhost")
     if vhost is not None and vhost not in list(Policy):
         raise wrong("vhost", vhost, "one of " + ", ".join(Policy))
-    number = _number(table, "nic")
-    model = _text(table, "model")
+    place_said = number(table, "nic")
+    model = text(table, "model")
     wish = Wish(
         vm=vm,
-        nic=place if number is None else number,
-        network=_text(table, "network"),
-        mac=_text(table, "mac"),
-        mtu=_number(table, "mtu"),
-        queues=_number(table, "queues"),
+        nic=place if place_said is None else place_said,
+        network=text(table, "network"),
+        mac=text(table, "mac"),
+        mtu=number(table, "mtu"),
+        queues=number(table, "queues"),
         vhost=None if vhost is None else Policy(vhost),
         model=DEFAULT_MODEL if model is None else model,
         port=port_ask(table),
     )
-    return NicRule(check_wish(wish), _owner(table))
+    return NicRule(check_wish(wish), owner_of(table))
 
 
-def _owner(table: Mapping[str, Any]) -> str | None:
+def owner_of(table: Mapping[str, Any]) -> str | None:
+    """Return who is to own something, by name or number; None if nobody is said.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
     owner = table.get("owner")
     is_number = type(owner) is int and 0 <= owner < _UID_END
     if owner is not None and not is_number and not (isinstance(owner, str) and owner):
@@ -111,7 +114,8 @@ def _owner(table: Mapping[str, Any]) -> str | None:
     return None if owner is None else str(owner)
 
 
-def _check_keys(table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
+def check_keys(table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
+    """Raise `InvalidInput` for a key that is not one of these."""
     for key in table:
         if key not in keys:
             raise InvalidInput(
@@ -121,15 +125,25 @@ def _check_keys(table: Mapping[str, Any], keys: tuple[str, ...]) -> None:
             )
 
 
-def _number(table: Mapping[str, Any], key: str) -> int | None:
+def number(table: Mapping[str, Any], key: str) -> int | None:
+    """Return a number, or None if it is not said; raise `InvalidInput` for anything else."""
     value = table.get(key)
     if value is not None and type(value) is not int:
         raise wrong(key, value, "a number")
     return value
 
 
-def _text(table: Mapping[str, Any], key: str) -> str | None:
+def text(table: Mapping[str, Any], key: str) -> str | None:
+    """Return a text, or None if it is not said; raise `InvalidInput` for anything else."""
     value = table.get(key)
     if value is not None and not isinstance(value, str):
         raise wrong(key, value, "a text")
+    return value
+
+
+def switch(table: Mapping[str, Any], key: str) -> bool:
+    """Return a switch, off if it is not said; raise `InvalidInput` for anything else."""
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise wrong(key, value, "true or false")
     return value

@@ -141,6 +141,13 @@ class PatchView:
     mac: str = ""
 
 
+def other_link(name: str) -> str:
+    """Return the name of the other link of a patch between two bridges; empty for other links."""
+    if not name.startswith(PREFIX) or name[-2:] not in ("-a", "-b"):
+        return ""
+    return name[:-1] + ("b" if name.endswith("a") else "a")
+
+
 def parse_end(text: str) -> End:
     """Return an end: a bridge's name, `netns:NAME`, `pid:NUMBER` or `lxc:NAME`.
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from vmnet.errors import Conflict, NotFound
 from vmnet.model.host import BridgeView, Link
 from vmnet.model.hoststep import DropAddress, DropRoute
+from vmnet.model.patch import other_link
 from vmnet.model.step import (
     IPV6_MIN_MTU,
     CreateBridge,
@@ -193,7 +194,9 @@ def bridge_after(view: BridgeView, done: Iterable[Step]) -> BridgeView:
     gone: set[str] = set()
     for step in done:
         match step:
-            case DeleteLink(ref) | DropTap(ref) | SetMaster(ref, None):
+            case DeleteLink(ref):
+                gone |= {ref.name, other_link(ref.name)}
+            case DropTap(ref) | SetMaster(ref, None):
                 gone.add(ref.name)
             case DropAddress(ref, address) if _is(ref, view):
                 gone.add(f"{address.local}/{address.prefix}")

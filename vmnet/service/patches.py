@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 from vmnet.errors import NotFound
@@ -18,19 +19,27 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS, locked
 from vmnet.kernel.patches import patch_view
 from vmnet.kernel.places import Place, Places, opened_place
+from vmnet.model.host import Link
 from vmnet.model.patch import End, PatchWish, check_patch
 from vmnet.model.step import Plan
 from vmnet.plan.patch import plan_patch, plan_unpatch
 from vmnet.service.base import complain, opened
 
 
-def patch(wish: PatchWish, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> Plan:
+def patch(
+    wish: PatchWish,
+    *,
+    dry_run: bool = False,
+    wait: float = WAIT_SECONDS,
+    supposed: Mapping[str, Link] | None = None,
+) -> Plan:
     """Join two bridges, or a bridge and a network namespace, or mend what joins them.
 
     Args:
         wish: what is to be joined.
         dry_run: plan only.
         wait: how long to wait for each lock, in seconds.
+        supposed: for a dry run, bridges that will be there by then, by name.
 
     Raises:
         InvalidInput: a part of the wish can never be.
@@ -39,14 +48,28 @@ def patch(wish: PatchWish, *, dry_run: bool = False, wait: float = WAIT_SECONDS)
     """
     check_patch(wish)
     with _changing(wish, wait=wait, dry_run=dry_run) as (netlink, places):
-        plan = _planned(netlink, wish, places)
+        plan = _planned(netlink, wish, places, supposed if dry_run else None)
         if not dry_run:
             _carry_out(netlink, plan, places, wish)
     return plan
 
 
-def _planned(netlink: Netlink, wish: PatchWish, places: Mapping[End, Place]) -> Plan:
-    return plan_patch(wish, patch_view(netlink, wish, places), host.new_generation())
+def _planned(
+    netlink: Netlink,
+    wish: PatchWish,
+    places: Mapping[End, Place],
+    supposed: Mapping[str, Link] | None = None,
+) -> Plan:
+    view = patch_view(netlink, wish, places)
+    if supposed:
+        first, second = (
+            replace(seen, bridge=supposed[end.name])
+            if seen.bridge is None and not end.place and end.name in supposed
+            else seen
+            for seen, end in zip((view.first, view.second), wish.ends, strict=True)
+        )
+        view = replace(view, first=first, second=second)
+    return plan_patch(wish, view, host.new_generation())
 
 
 def _carry_out(netlink: Netlink, plan: Plan, places: Mapping[End, Place], wish: PatchWish) -> None:

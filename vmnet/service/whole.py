@@ -1,6 +1,7 @@
 """The whole host: all that the configuration wishes, brought about or taken away.
 
-Job: `vmnet up` and `vmnet down`: bridges first, then NICs, each all or nothing; on past failures.
+Job: `vmnet up` and `vmnet down`: bridges, TUNs and patches, then NICs; each all or nothing; on
+past failures.
 Leaves to others: each of them (`vmnet.service.bridges`, `vmnet.service.nics`).
 Privilege: CAP_NET_ADMIN in the network namespace.
 """
@@ -8,19 +9,24 @@ Privilege: CAP_NET_ADMIN in the network namespace.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from vmnet.errors import NotFound, VmnetError
 from vmnet.formats.config import Config
 from vmnet.formats.hostconfig import BridgeRule, NicRule
+from vmnet.formats.wireconfig import TunRule
 from vmnet.kernel import host
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.model.host import Link
+from vmnet.model.patch import PatchWish
 from vmnet.model.step import CreateBridge, Plan, Step
 from vmnet.service.bridges import create_bridge, delete_bridge
 from vmnet.service.nics import attach
+from vmnet.service.patches import patch, unpatch
 from vmnet.service.removal import detach_each
+from vmnet.service.tuns import create_tun, delete_tun
 from vmnet.service.uplinks import add_uplink, remove_uplink
 
 #: linux/if_ether.h ETH_DATA_LEN: what a bridge has that nobody gave an MTU.
@@ -62,20 +68,23 @@ def up(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> 
         parts += [
             _uplink_up(rule.name, nic, bridge, dry_run=dry_run, wait=wait) for nic in rule.uplinks
         ]
+    parts += [_tun_up(each, dry_run=dry_run, wait=wait) for each in config.tuns]
+    parts += [_patch_up(each, supposed, dry_run=dry_run, wait=wait) for each in config.patches]
     parts += [_nic_up(each, config, supposed, dry_run=dry_run, wait=wait) for each in config.nics]
     return parts
 
 
 def _bridge_up(rule: BridgeRule, *, dry_run: bool, wait: float) -> Part:
-    what = f"bridge {rule.name}"
-    filtering = rule.vlan_filtering
-    try:
-        plan = create_bridge(
-            rule.name, mtu=rule.mtu, vlan_filtering=filtering, dry_run=dry_run, wait=wait
+    def work() -> Plan:
+        return create_bridge(
+            rule.name,
+            mtu=rule.mtu,
+            vlan_filtering=rule.vlan_filtering,
+            dry_run=dry_run,
+            wait=wait,
         )
-    except VmnetError as error:
-        return Part(what, error=error)
-    return Part(what, plan)
+
+    return _part(f"bridge {rule.name}", work)
 
 
 def _uplink_up(bridge: str, nic: str, supposed: Link | None, *, dry_run: bool, wait: float) -> Part:
@@ -137,6 +146,41 @@ def _nic_up(
     return Part(what, done.plan)
 
 
+def _tun_up(rule: TunRule, *, dry_run: bool, wait: float) -> Part:
+    def work() -> Plan:
+        owner = None if rule.owner is None else host.user_id(rule.owner)
+        return create_tun(replace(rule.wish, owner=owner), dry_run=dry_run, wait=wait)
+
+    return _part(f"tun {rule.wish.name}", work)
+
+
+def _tun_down(rule: TunRule, *, dry_run: bool, wait: float) -> Part:
+    name = rule.wish.name
+    return _part(f"tun {name}", lambda: delete_tun(name, dry_run=dry_run, wait=wait), gone=True)
+
+
+def _patch_up(wish: PatchWish, supposed: dict[str, Link], *, dry_run: bool, wait: float) -> Part:
+    return _part(
+        f"patch {wish.a} {wish.b}",
+        lambda: patch(wish, dry_run=dry_run, wait=wait, supposed=supposed),
+    )
+
+
+def _patch_down(wish: PatchWish, *, dry_run: bool, wait: float) -> Part:
+    what = f"patch {wish.a} {wish.b}"
+    return _part(what, lambda: unpatch(wish, dry_run=dry_run, wait=wait), gone=True)
+
+
+def _part(what: str, work: Callable[[], Plan], *, gone: bool = False) -> Part:
+    """Do something; that it is not there is no error where it is to be `gone`."""
+    try:
+        return Part(what, work())
+    except NotFound as error:
+        return Part(what) if gone else Part(what, error=error)
+    except VmnetError as error:
+        return Part(what, error=error)
+
+
 def _name(rule: NicRule) -> str:
     return f"vm {rule.wish.vm} nic {rule.wish.nic}"
 
@@ -150,6 +194,8 @@ def down(config: Config, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -
         wait: how long to wait for each lock, in seconds.
     """
     parts = _nics_down(config.nics[::-1], dry_run=dry_run, wait=wait)
+    parts += [_patch_down(each, dry_run=dry_run, wait=wait) for each in config.patches[::-1]]
+    parts += [_tun_down(each, dry_run=dry_run, wait=wait) for each in config.tuns[::-1]]
     for rule in reversed(config.own_bridges):
         parts += [_uplink_down(rule.name, nic, dry_run=dry_run, wait=wait) for nic in rule.uplinks]
         supposed = [move.do for part in parts for move in part.plan.moves] if dry_run else []
@@ -168,20 +214,10 @@ def _nics_down(rules: Sequence[NicRule], *, dry_run: bool, wait: float) -> list[
 
 def _uplink_down(bridge: str, nic: str, *, dry_run: bool, wait: float) -> Part:
     what = f"uplink {nic} of bridge {bridge}"
-    try:
-        return Part(what, remove_uplink(bridge, nic, dry_run=dry_run, wait=wait))
-    except NotFound:
-        return Part(what)
-    except VmnetError as error:
-        return Part(what, error=error)
+    work = partial(remove_uplink, bridge, nic, dry_run=dry_run, wait=wait)
+    return _part(what, work, gone=True)
 
 
 def _bridge_down(rule: BridgeRule, supposed: list[Step], *, dry_run: bool, wait: float) -> Part:
-    what = f"bridge {rule.name}"
-    try:
-        plan = delete_bridge(rule.name, dry_run=dry_run, wait=wait, supposed=supposed)
-        return Part(what, plan)
-    except NotFound:
-        return Part(what)
-    except VmnetError as error:
-        return Part(what, error=error)
+    work = partial(delete_bridge, rule.name, dry_run=dry_run, wait=wait, supposed=supposed)
+    return _part(f"bridge {rule.name}", work, gone=True)
