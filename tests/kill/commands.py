@@ -75,6 +75,11 @@ def _attached_many(lab: Lab) -> None:
         lab.vmnet("attach", "vm1", "--bridge", "br0", "--nic", nic)
 
 
+def done_well(lab: Lab, *args: str) -> None:
+    """Run a command that has to succeed."""
+    lab.vmnet(*args)
+
+
 def _vmnet(*args: str) -> Callable[[Lab], Done]:
     return lambda lab: lab.vmnet(*args, status=None)
 
@@ -213,4 +218,24 @@ GC = _row("gc", ["gc"], _mess, _DETACH, in_steps=True, each_by_itself=True)
 UP = _script_row("up", hold_tap)
 DOWN = _script_row("down", _plugged, in_steps=True, each_by_itself=True)
 
+_TUN = ["tun", "create", "tun0", "--address", "10.8.0.1/24", "--route", "10.77.0.0/16"]
+_PATCH = ["patch", "br0", "br1"]
+TUN = _row("tun-create", _TUN, _nothing, _vmnet("tun", "delete", "tun0"))
+TUN_AWAY = _row(
+    "tun-delete",
+    ["tun", "delete", "tun0"],
+    lambda lab: done_well(lab, *_TUN),
+    _vmnet("tun", "delete", "tun0"),
+    instead=_vmnet(*_TUN),
+)
+PATCH = _row("patch", _PATCH, _nothing, _vmnet("unpatch", "br0", "br1"), in_steps=True)
+UNPATCH = _row(
+    "unpatch",
+    ["unpatch", "br0", "br1"],
+    lambda lab: done_well(lab, *_PATCH),
+    _vmnet("unpatch", "br0", "br1"),
+    instead=_vmnet(*_PATCH),
+)
+
+WIRES = [TUN, TUN_AWAY, PATCH, UNPATCH]
 ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, DETACH_MANY, CREATE, DELETE, GC, UP, DOWN]

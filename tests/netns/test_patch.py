@@ -256,3 +256,13 @@ def test_a_process_of_ones_own_namespaces_can_be_killed(lab: Lab) -> None:
         assert pings("10.0.0.9")
         process.send_signal(signal.SIGKILL)
     until(lambda: _links(lab) == {})
+
+
+def test_a_bridge_keeps_the_address_that_its_lowest_port_gives_it(lab: Lab) -> None:
+    """Or its neighbours would send to the old one until they forget it."""
+    lab.sh("ip link add nic0 address 52:54:00:00:00:01 type veth peer name far0")
+    lab.sh("ip link add host0 type bridge; ip link set nic0 master host0")
+    assert lab.link("host0")["address"] == "52:54:00:00:00:01"
+    _patch(lab, "br0", "host0")
+    assert lab.link("host0")["address"] == "52:54:00:00:00:01"
+    assert all(link["address"].startswith("fe:") for link in _links(lab).values())

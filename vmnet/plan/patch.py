@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from vmnet.errors import Conflict, NotFound
 from vmnet.model.host import Link
 from vmnet.model.hoststep import AddAddress, DropAddress
+from vmnet.model.mac import tap_mac
 from vmnet.model.patch import End, EndView, PatchView, PatchWish, format_patch, parse_patch, tag_of
 from vmnet.model.step import (
     CreateVeth,
@@ -188,7 +189,9 @@ def _settings(
     ref = Ref(side.name, 0 if link is None else link.index)
     if link is None:
         yield side.move(SetAlias(ref, alias))
-        yield side.move(SetMac(ref, view.mac)) if side.end.place else side.move(QuietIpv6(ref))
+        yield side.move(SetMac(ref, view.mac if side.end.place else _port_mac(side, wish, view)))
+        if not side.end.place:
+            yield side.move(QuietIpv6(ref))
     if mtu != (_USUAL_MTU if link is None else link.mtu):
         yield side.move(SetMtu(ref, mtu), None if link is None else SetMtu(ref, link.mtu))
     if not side.end.place or wish.addresses is None:
@@ -202,6 +205,12 @@ def _settings(
     for address in wish.addresses:
         if address.key not in has:
             yield side.move(AddAddress(ref, address), DropAddress(ref, address))
+
+
+def _port_mac(side: _Side, wish: PatchWish, view: PatchView) -> str:
+    """Return the address of a bridge's port: a bridge without one of its own takes the lowest."""
+    first = side.end == wish.ends[0]
+    return tap_mac(f"{view.mac[:-2]}{int(view.mac[-2:], 16) ^ (not first):02x}")
 
 
 def _plugged(side: _Side, *, fresh: bool) -> Iterator[Move]:
