@@ -14,7 +14,6 @@ import errno
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Self
 
 from vmnet.errors import PeerError, Unsupported, VmnetError, of_errno
@@ -22,30 +21,20 @@ from vmnet.model.names import shorten
 from vmnet.peers.extras import how_to_bring
 
 DATABASE = "Open_vSwitch"
-_FOLDER, _SOCKET = "/run/openvswitch", "db.sock"
 #: How long the database and the daemon may take for one thing, in seconds.
 LIMIT = 10.0
 #: A column without a value.
 EMPTY: list[Any] = ["set", []]
 
 
-def socket_path() -> str:
-    """Return where the database listens: `OVS_RUNDIR` as Open vSwitch's own tools take it."""
-    return f"{os.environ.get('OVS_RUNDIR') or _FOLDER}/{_SOCKET}"
-
-
-def is_here() -> bool:
-    """Say whether there is a database to ask."""
-    return Path(socket_path()).exists()
-
-
 class Talk:
     """A talk with the database; used with `with`."""
 
-    def __init__(self, limit: float = LIMIT) -> None:
+    def __init__(self, path: str, limit: float = LIMIT) -> None:
         """Connect.
 
         Args:
+            path: the database's socket.
             limit: how long each thing may take, in seconds.
 
         Raises:
@@ -63,7 +52,7 @@ class Talk:
         self._poller = poller
         self._message = jsonrpc.Message
         self.limit = limit
-        path = socket_path()
+        self._path = path
         opened = stream.Stream.open(f"unix:{path}")
         number, found = stream.Stream.open_block(opened, int(limit * 1000))
         if number:
@@ -114,7 +103,7 @@ class Talk:
                         remedy="see its log",
                     )
                 return answer.result
-        raise _nobody(socket_path(), number)
+        raise _nobody(self._path, number)
 
     def _wait_for_more(self, deadline: float) -> int:
         left = deadline - time.monotonic()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from vmnet.errors import PeerError, Unsupported
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.observe import nic_view
+from vmnet.kernel.ovsplace import is_here, socket_path
 from vmnet.model.host import Link, NicView
 from vmnet.model.nic import Nic, Wish
 from vmnet.model.ovs import OvsPort, OvsView
@@ -148,14 +149,13 @@ def asked() -> Iterator[Ovsdb | None]:
 
 @contextmanager
 def _asked(*, needed: bool) -> Iterator[Ovsdb | None]:
-    from vmnet.peers.ovs import Ovsdb  # noqa: PLC0415 - not for Linux bridges
-    from vmnet.peers.ovsdb import is_here  # noqa: PLC0415
-
     if not is_here():
         yield None
         return
+    from vmnet.peers.ovs import Ovsdb  # noqa: PLC0415 - not for Linux bridges
+
     try:
-        switch = Ovsdb()
+        switch = Ovsdb(socket_path())
     except (PeerError, Unsupported):
         if needed:
             raise
