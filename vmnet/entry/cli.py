@@ -101,7 +101,7 @@ def _root(
 @port_options
 def attach(
     vm: Vm,
-    port: Any,
+    asked: Any,
     bridge: Bridge = None,
     network: Network = None,
     nic: NicNumber = 0,
@@ -145,7 +145,7 @@ def attach(
     from vmnet.model.nic import Wish
 
     policy = verbs.policy(vhost=vhost, no_vhost=no_vhost, require_vhost=require_vhost)
-    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, policy, model, port)
+    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, policy, model, *asked)
     how = verbs.How(options.config(), dry_run=dry_run, wait=wait, as_json=json)
     target = verbs.Target(libvirt, plain=plain, live=live, config=config, by=by, qmp=qmp)
     verbs.attach(wish, owner, target, how)
@@ -155,7 +155,7 @@ def attach(
 @port_options
 def plan(
     vm: Vm,
-    port: Any,
+    asked: Any,
     bridge: Bridge = None,
     network: Network = None,
     nic: NicNumber = 0,
@@ -182,7 +182,7 @@ def plan(
     from vmnet.entry import verbs
     from vmnet.model.nic import Wish
 
-    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, None, model, port)
+    wish = Wish(vm, nic, bridge, network, mac, mtu, queues, None, model, *asked)
     how = verbs.How(options.config(), dry_run=True, wait=0, as_json=json)
     target = verbs.Target(libvirt, plain=plain, live=live, config=config, by=by)
     verbs.attach(wish, owner, target, how)
@@ -253,8 +253,9 @@ def run(
 
     Keys of --nic: bridge, network, queues, mac, mtu, model, nic (its number), vhost (on, off, auto,
     require); and what may pass, as of attach: vlan, trunk, native, address, rate-in, rate-out,
-    guard, isolated, flood, neigh-suppress, dhcp-guard, ra-guard (on, off). In a list, + stands for
-    a comma. Without --nic the VM gets one NIC on the default network.
+    guard, isolated, flood, neigh-suppress, dhcp-guard, ra-guard (on, off); or the wire: direct,
+    mode, routed, proxy, vhost-user, user (on: passt, no privilege). In a list, + stands for a
+    comma. Without --nic the VM gets one NIC on the default network.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
-"""Options about what may pass at a NIC's port, for the commands that have them all.
+"""Options about a NIC's port and its wire, for the commands that have them all.
 
-Job: one name and one help text for each; the commands get what they say as one value.
-Leaves to others: what the values mean (`vmnet.model.port`).
+Job: one name and one help text for each; the commands get what they say as two values.
+Leaves to others: what the values mean (`vmnet.model.port`, `vmnet.model.wire`).
 Privilege: none.
 """
 
@@ -31,6 +31,14 @@ _VALUES = {
     "rate-in": ("RATE", "Limit to the guest, e.g. 100mbit; none: no limit."),
     "rate-out": ("RATE", "Limit from the guest, e.g. 100mbit; none: no limit."),
 }
+#: Of the wire: as above, by the key of `vmnet.model.wire.WIRE_KEYS`; no value: a switch.
+_WIRE = {
+    "direct": ("LINK", "No bridge: a macvtap straight on this NIC of the host."),
+    "mode": ("MODE", "With --direct: bridge (default), vepa, private or passthru."),
+    "routed": ("", "No bridge: the host routes each --address to the TAP."),
+    "proxy": ("LINK", "With --routed: the host answers for the addresses there (ARP, ND)."),
+    "vhost-user": ("SOCKET", "No TAP: the rings of a program that forwards itself, e.g. OVS-DPDK."),
+}
 #: Those of which each one given counts.
 _LISTS = ("trunk", "address")
 #: Options that switch something.
@@ -52,7 +60,14 @@ def _parameters() -> dict[str, Any]:
     for key, text in _SWITCHES.items():
         option = typer.Option(f"--{key}/--no-{key}", help=text, show_default=False)
         found[key] = Annotated[bool | None, option]
-    return found
+    return found | {key: _wire_parameter(key) for key in _WIRE}
+
+
+def _wire_parameter(key: str) -> Any:
+    metavar, text = _WIRE[key]
+    if metavar:
+        return Annotated[str | None, typer.Option(f"--{key}", metavar=metavar, help=text)]
+    return Annotated[bool | None, typer.Option(f"--{key}", help=text, show_default=False)]
 
 
 def _text(value: list[str] | str | bool | None) -> str | None:  # noqa: FBT001 - a value
@@ -62,23 +77,25 @@ def _text(value: list[str] | str | bool | None) -> str | None:  # noqa: FBT001 -
 
 
 def port_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command all options about a port; it gets them as its parameter `port`."""
+    """Give a command all these options; it gets port and wire as its `asked`."""
     options = _parameters()
     names = {key: key.replace("-", "_") for key in options}
 
     @wraps(command)
     def called(**given: Any) -> None:
         from vmnet.model.port import parse_port  # noqa: PLC0415 - `--help` does without
+        from vmnet.model.wire import parse_wire  # noqa: PLC0415
 
         state["json"] = given.get("json", False)
         values = {key: given.pop(name) for key, name in names.items()}
         texts = {key: _text(value) for key, value in values.items()}
-        command(port=parse_port(texts), **given)
+        wire = parse_wire({key: texts.pop(key) for key in _WIRE})
+        command(asked=(parse_port(texts), wire), **given)
 
     own = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
     kept = [
-        p.replace(annotation=hints[p.name]) for p in own.parameters.values() if p.name != "port"
+        p.replace(annotation=hints[p.name]) for p in own.parameters.values() if p.name != "asked"
     ]
     place = next((i for i, p in enumerate(kept) if p.name == "model"), len(kept))
     new = [

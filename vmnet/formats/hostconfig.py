@@ -17,6 +17,7 @@ from vmnet.model.names import check_link_name
 from vmnet.model.nic import DEFAULT_MODEL, Wish, check_mtu, check_wish
 from vmnet.model.port import PORT_KEYS
 from vmnet.model.vhost import Policy
+from vmnet.model.wire import WIRE_KEYS, Wire, parse_wire
 
 _BRIDGE_KEYS = ("mtu", "vlan-filtering", "uplinks")
 _VM_KEYS = ("nic", "network", "mac", "mtu", "queues", "vhost", "model", "owner")
@@ -81,7 +82,7 @@ def nic_rule(vm: str, place: int, table: Mapping[str, Any]) -> NicRule:
     Raises:
         InvalidInput: a key that is not known, or a value that cannot be.
     """
-    check_keys(table, (*_VM_KEYS, *PORT_KEYS))
+    check_keys(table, (*_VM_KEYS, *PORT_KEYS, *WIRE_KEYS))
     vhost = text(table, "vhost")
     if vhost is not None and vhost not in list(Policy):
         raise wrong("vhost", vhost, "one of " + ", ".join(Policy))
@@ -97,8 +98,15 @@ def nic_rule(vm: str, place: int, table: Mapping[str, Any]) -> NicRule:
         vhost=None if vhost is None else Policy(vhost),
         model=DEFAULT_MODEL if model is None else model,
         port=port_ask(table),
+        wire=_wire(table),
     )
     return NicRule(check_wish(wish), owner_of(table))
+
+
+def _wire(table: Mapping[str, Any]) -> Wire | None:
+    switches = {key: "on" if switch(table, key) else None for key in ("routed", "user")}
+    rest = {key: text(table, key) for key in WIRE_KEYS if key not in switches}
+    return parse_wire({**rest, **switches})
 
 
 def owner_of(table: Mapping[str, Any]) -> str | None:

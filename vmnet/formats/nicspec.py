@@ -15,6 +15,7 @@ from vmnet.model.names import shorten
 from vmnet.model.nic import Wish
 from vmnet.model.port import PORT_KEYS, parse_port
 from vmnet.model.vhost import Policy
+from vmnet.model.wire import WIRE_KEYS, parse_wire
 
 _VHOST = {
     "on": Policy.PREFER,
@@ -40,7 +41,7 @@ _KEYS: dict[str, tuple[Callable[[str], Any], str]] = {
     "queues": (_number, "a number of queue pairs"),
     "nic": (_number, "the NIC's number"),
     "vhost": (_VHOST.__getitem__, "on, off, auto or require"),
-    **dict.fromkeys(PORT_KEYS, (str, "as attach takes it")),
+    **dict.fromkeys((*PORT_KEYS, *WIRE_KEYS), (str, "as attach takes it")),
 }
 
 
@@ -70,7 +71,8 @@ def parse_nic(text: str, vm: str, nic: int) -> Wish:
         except (KeyError, ValueError):
             raise _bad(text, f"{key}={shorten(value)!r} is not {expected}") from None
     texts = {key: fields.pop(key) for key in PORT_KEYS if key in fields}
-    return Wish(vm=vm, port=parse_port(texts), **fields)
+    wire = parse_wire({key: fields.pop(key) for key in WIRE_KEYS if key in fields})
+    return Wish(vm=vm, port=parse_port(texts), wire=wire, **fields)
 
 
 def _bad(text: str, why: str) -> InvalidInput:

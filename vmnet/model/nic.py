@@ -15,6 +15,7 @@ from vmnet.model.mac import parse_guest_mac
 from vmnet.model.names import check_link_name, check_nic, check_vm_name, device_id, netdev_id
 from vmnet.model.port import USUAL, Port, PortAsk, settle_port
 from vmnet.model.vhost import Policy, is_virtio
+from vmnet.model.wire import Wire, wire_texts
 
 #: linux/if_tun.h MAX_TAP_QUEUES.
 QUEUES_MAX = 256
@@ -45,6 +46,7 @@ class Wish:
         vhost: who is to move the packets.
         model: QEMU's device model.
         port: what may pass at its port, and how fast.
+        wire: how it leaves the host, where not by a bridge.
     """
 
     vm: str
@@ -57,6 +59,7 @@ class Wish:
     vhost: Policy | None = None
     model: str = DEFAULT_MODEL
     port: PortAsk = PortAsk()  # noqa: RUF009 - frozen
+    wire: Wire | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Nic:
 
     Attributes:
         mac: the guest's MAC.
-        bridge: the bridge's name.
+        bridge: the bridge's name; empty where it is on none.
         mtu: in bytes, or None for the bridge's own.
         owner: the uid that may open a kept TAP (QEMU's); None if the TAP dies with its process.
         port: what may pass at its port, and how fast.
@@ -73,6 +76,7 @@ class Nic:
         trusted: names of the bridge's other ports that may, then.
         police: drop what is too much from the guest; the kernel cannot shape it.
         offload: the guest may leave checksums and segments to the host.
+        wire: how it leaves the host; None: by the bridge.
     """
 
     vm: str
@@ -89,6 +93,7 @@ class Nic:
     trusted: tuple[str, ...] = ()
     police: bool = False
     offload: bool = True
+    wire: Wire | None = None
 
 
 def device_properties(nic: Nic, mtu: int) -> dict[str, str | int | bool]:
@@ -130,6 +135,7 @@ def check_wish(wish: Wish) -> Wish:
         )
     if wish.bridge is not None:
         check_link_name(wish.bridge, "bridge")
+    _check_one_place(wish)
     check_model(wish.model)
     check_mtu(wish.mtu)
     check_queues(wish.queues, wish.model)
@@ -146,6 +152,18 @@ def check_wish(wish: Wish) -> Wish:
         vhost=wish.vhost,
         model=wish.model,
         port=wish.port,
+        wire=wish.wire,
+    )
+
+
+def _check_one_place(wish: Wish) -> None:
+    if wish.wire is None or (wish.bridge is None and wish.network is None):
+        return
+    kind = next(iter(wire_texts(wish.wire)))
+    raise InvalidInput(
+        f"{kind} is a wire of its own, and a bridge or network is given too",
+        code="wire-and-bridge",
+        remedy=f"give --{kind}, or --bridge or --network",
     )
 
 
