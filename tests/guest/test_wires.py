@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.netns.commands import until
+from tests.netns.ends import echoed, place
 from tests.netns.places import put_tmpfs
-from tests.support.guest import GUEST_IP, HOST_IP, echoes, guest_argv, pings, started, vmnet_run
+from tests.support.guest import (
+    GUEST_IP,
+    HOST_IP,
+    echoes,
+    guest_argv,
+    pings,
+    started,
+    told,
+    vmnet_run,
+)
 from tests.support.lab import Lab
 from tests.support.ovs import Switch, switch
 
@@ -58,3 +68,30 @@ def test_so_it_does_for_a_qemu_that_inherits_its_queues(
         guest.kill()
     until(lambda: ovs.ports("ovs0") == [])
     assert set(lab.links()) == {"ovs-netdev", "ovs0"}
+
+
+def test_a_routed_guest_is_reached_through_this_host(lab: Lab, tmp_path: Path) -> None:
+    """And by a neighbour that takes it for one on its own network, for the host answers for it."""
+    console = tmp_path / "console"
+    words = ("vmip0=10.99.0.11/32", "vmgw0=169.254.1.1", "vmip60=fd00:99::11/128", "vmgw60=fe80::1")
+    with place() as lan:
+        lab.sh(
+            f"ip link set lo up; ip link add eth1 type veth peer name eth0 netns {lan.pid};"
+            "ip link set eth1 up; ip address add 10.99.0.1/24 dev eth1;"
+            "ip address add fd00:99::1/64 dev eth1 nodad;"
+            "sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
+            " net.ipv6.conf.eth1.proxy_ndp=1"
+        )
+        lan.sh("ip link set eth0 up; ip address add 10.99.0.2/24 dev eth0;"
+               "ip address add fd00:99::2/64 dev eth0 nodad")  # fmt: skip
+        spec = "routed=on,address=10.99.0.11+fd00:99::11,proxy=eth1"
+        with started(vmnet_run("vm1", spec) + told(console, *words), console) as guest:
+            guest.wait_ready()
+            assert pings(GUEST_IP)
+            assert echoes(GUEST_IP)
+            for address in (GUEST_IP, "fd00:99::11"):
+                assert lan.pings(address)
+                assert echoed(lan.argv(), address)
+            guest.kill()
+        until(lambda: set(lab.links()) == {"eth1"})
+        until(lambda: lab.sh("ip neighbour show proxy; ip -6 neighbour show proxy").out == "")

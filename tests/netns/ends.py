@@ -85,3 +85,15 @@ def moved(taker: list[str], giver: list[str], address: str, port: int = 5001) ->
         came = json.loads(process.stdout.readline())
     assert came == sent
     return came["bytes"]
+
+
+def echoed(giver: list[str], address: str, port: int = 7) -> bool:
+    """Say whether ten megabytes come back from a guest, by TCP, as they went to it.
+
+    Args:
+        giver: words that run a command at the end that sends, `Place.argv()`; empty for here.
+        address: the guest's.
+        port: where it sends back what it gets.
+    """
+    words = [*giver, sys.executable, _BULK, "echo", address, str(port), str(TEN_MB)]
+    return bool(checked(words).json["bytes"] == TEN_MB)

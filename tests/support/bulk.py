@@ -1,7 +1,8 @@
-"""Bytes by TCP: `bulk.py take ADDRESS PORT`, and `bulk.py give ADDRESS PORT BYTES`.
+"""Bytes by TCP: `bulk.py take ADDRESS PORT`, and `bulk.py give|echo ADDRESS PORT BYTES`.
 
 `take` says `ready` when it listens, and prints as JSON how many bytes came and their SHA-256 when
 the other end has closed. `give` sends so many, the same in each run, and prints the same of them.
+`echo` does both with a server that sends back what it gets: it prints what came.
 It runs by itself, inside namespaces of a test: the standard library is all it may want.
 """
 
@@ -12,6 +13,7 @@ import json
 import random
 import socket
 import sys
+import threading
 
 _PART = 1 << 16
 _LIMIT = 120.0
@@ -50,9 +52,25 @@ def _give(address: str, port: int, total: int) -> None:
     _report(digest, count)
 
 
+def _echo(address: str, port: int, total: int) -> None:
+    sent = random.Random(total).randbytes(total)  # noqa: S311 - the same bytes in each run
+    digest, count = hashlib.sha256(), 0
+    with socket.create_connection((address, port), timeout=_LIMIT) as connection:
+        writer = threading.Thread(target=connection.sendall, args=(sent,), daemon=True)
+        writer.start()
+        while count < total and (part := connection.recv(_PART)):
+            digest.update(part)
+            count += len(part)
+    if digest.digest() != hashlib.sha256(sent).digest():
+        sys.exit(f"{count} of {total} bytes came back, or others")
+    _report(digest, count)
+
+
 def _main(verb: str, address: str, port: str, *rest: str) -> None:
     if verb == "take":
         _take(address, int(port))
+    elif verb == "echo":
+        _echo(address, int(port), int(rest[0]))
     else:
         _give(address, int(port), int(rest[0]))
 

@@ -94,13 +94,18 @@ def started(argv: list[str], console: Path, env: dict[str, str] | None = None) -
 
 def guest_argv(console: Path, *addresses: str, accel: str = "tcg", smp: int = 1) -> list[str]:
     """Return the command line of a guest with these addresses on its NICs, less the NICs."""
-    places = " ".join(f"vmip{number}={address}/24" for number, address in enumerate(addresses))
+    places = [f"vmip{number}={address}/24" for number, address in enumerate(addresses)]
+    return told(console, *places, accel=accel, smp=smp)
+
+
+def told(console: Path, *words: str, accel: str = "tcg", smp: int = 1) -> list[str]:
+    """Return the command line of a guest that is told these words (`tests/lab/README.md`)."""
     cpu = ["-cpu", "host"] if accel == "kvm" else []
     return [
         *(QEMU, "-accel", accel, *cpu, "-M", "pc", "-m", "192", "-smp", str(smp)),
         *("-nodefaults", "-display", "none", "-no-reboot", "-serial", f"file:{console}"),
         *("-kernel", str(GUEST / "vmlinuz"), "-initrd", str(GUEST / "initrd.gz")),
-        *("-append", f"{KERNEL_ARGS} {places}"),
+        *("-append", " ".join([KERNEL_ARGS, *words])),
     ]
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.steps import EVERY_STEP
 from tests.unit.values import (
-    EVERY_STEP,
     LINK,
     MAC,
     NOW,
@@ -70,6 +70,7 @@ from vmnet.model.step import (
     SetVlanFiltering,
     Step,
 )
+from vmnet.model.wirestep import AddProxy, DropProxy, SetRouting
 from vmnet.plan.attach import plan_attach, plan_run
 from vmnet.plan.detach import plan_detach
 
@@ -87,6 +88,12 @@ _CLEARED = (
 FORMS: dict[type[Step], list[str]] = {
     CreateTap: ["ip tuntap add dev tap0 mode tap vnet_hdr multi_queue"],
     CreateTun: ["ip tuntap add dev tun0 mode tun"],
+    SetRouting: [
+        f"sysctl -q -w net/ipv4/conf/tap0/{key}=1"
+        for key in ("forwarding", "proxy_arp", "rp_filter")
+    ],
+    AddProxy: ["ip neighbour add proxy 10.0.0.5 dev tap0 protocol 118"],
+    DropProxy: ["ip neighbour del proxy 2001:db8::5 dev tap0"],
     CreateVeth: ["ip link add dev vmp1-a type veth peer name eth0 netns /run/netns/web"],
     AddOvsPort: [f"ovs-vsctl add-port br0 tap0 -- {_AS_WISHED}"],
     SetOvsPort: [f"{_CLEARED} -- {_AS_WISHED}"],
@@ -157,7 +164,7 @@ RULES = ["nft -f - <<'NFT'", *install_text(strict=False).splitlines(), "NFT"]
 
 #: What a line may begin with.
 _BEGINNINGS = (
-    *("nsenter ", "ovs-vsctl "),
+    *("nsenter ", "ovs-vsctl ", "sysctl "),
     *("ip ", "bridge ", "tc ", "nft ", "# ", "virsh ", "printf "),
     *("mkdir ", "rmdir ", "install ", "rm "),
 )

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from tests.unit.values import EVERY_STEP
+from tests.unit.steps import EVERY_STEP
 from vmnet.model.filestep import MakeFolder, RemoveFile, RemoveFolder, WriteFile
 from vmnet.model.ovs import AddOvsPort, DropOvsPort, SetOvsPort
 from vmnet.model.portstep import CreateIfb, ForgetLink, InstallFilter, RemoveFilter, SetStrict

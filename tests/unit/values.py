@@ -7,84 +7,43 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from vmnet.model.filestep import FileStep, MakeFolder, RemoveFile, RemoveFolder, WriteFile
+from vmnet.model.filestep import FileStep
 from vmnet.model.host import Holder, Holders, Link, NicView, TunFacts
-from vmnet.model.hostaddress import HostAddress, Route
-from vmnet.model.hoststep import (
-    AddAddress,
-    AddRoute,
-    DropAddress,
-    DropRoute,
-    RestoreIpv6,
-    SettleAddress,
-    StartGuardian,
-)
 from vmnet.model.names import LINK_NAME_MAX, link_name
 from vmnet.model.nic import Nic
-from vmnet.model.ovs import AddOvsPort, DropOvsPort, OvsPort, OvsVlans, SetOvsPort
-from vmnet.model.portfacts import Entry, Filter, Outflow, PortFacts, Table, VlanEntry, Way
+from vmnet.model.portfacts import Filter, Outflow, PortFacts, Table, VlanEntry, Way
 from vmnet.model.portstep import (
-    AddIngress,
-    AddVlans,
-    ChangeFilter,
-    CreateIfb,
-    DropIngress,
-    DropRate,
-    DropVlans,
     FilterStep,
-    ForgetLink,
-    InstallFilter,
-    PinMac,
-    Police,
     PortStep,
     RateStep,
-    Redirect,
-    RemoveFilter,
-    SetPort,
-    SetRate,
-    SetStrict,
-    UnpinMac,
 )
-from vmnet.model.rate import Shape, shape_of
+from vmnet.model.rate import shape_of
 from vmnet.model.step import (
     AddAltname,
-    AddDevice,
-    AddNetdev,
-    CloseFd,
     CreateBridge,
     CreateTap,
     CreateTun,
-    CreateVeth,
     DeleteLink,
     DropAltname,
     DropTap,
     DropTun,
-    InPlace,
     Move,
     NetlinkStep,
     OpenQueues,
-    PassFd,
     PeerStep,
     Persist,
     PlaceStep,
     Plan,
-    PlugDevice,
     QuietIpv6,
     Ref,
-    RemoveDevice,
-    RemoveNetdev,
     SetAlias,
     SetMac,
     SetMaster,
-    SetMetadata,
     SetMtu,
     SetOwner,
     SetUp,
     SetVlanFiltering,
     Step,
-    UnplugDevice,
-    UpdateDevice,
-    Where,
 )
 from vmnet.model.vhost import Policy
 from vmnet.model.vlan import VidRange, Vlans
@@ -94,85 +53,6 @@ from vmnet.plan.filter import wanted_entries
 MAC = "52:54:00:12:34:56"
 NOW = Moment("00c0ffee", 1000)
 LINK = Ref("tap0", 7)
-#: One of each kind; `test_words` checks that none is missing.
-#: A port as a NIC gets it.
-OVS_PORT = replace(
-    OvsPort("tap0", "br0", "", OvsVlans(10, (20, 21), "native-untagged"), rate=10**6),
-    external_ids={"iface-id": 'vm "1"-0'},
-    mark="vmnet/1 vm=a nic=0",
-)
-EVERY_STEP: tuple[Step, ...] = (
-    CreateTap("tap0", multi_queue=True),
-    CreateTun("tun0", multi_queue=False),
-    OpenQueues(LINK, 4, multi_queue=True),
-    SetOwner(LINK, 1000, multi_queue=False),
-    Persist(LINK),
-    DropTap(LINK, multi_queue=True),
-    DropTun(LINK, multi_queue=False),
-    CreateVeth("vmp1-a", "eth0", there="/run/netns/web"),
-    InPlace("/proc/7/ns/net", SetUp(LINK)),
-    AddOvsPort(OVS_PORT),
-    SetOvsPort(OVS_PORT, limited=True),
-    DropOvsPort("tap0", "br0"),
-    DropOvsPort("tap0", "br0", limited=True),
-    DeleteLink(LINK),
-    CreateBridge("br0", "52:00:00:00:00:01"),
-    CreateBridge("br0", "52:00:00:00:00:01", vlan_filtering=True),
-    SetVlanFiltering(LINK),
-    SetVlanFiltering(LINK, on=False),
-    SetAlias(LINK, "vmnet/1 vm=a"),
-    SetMac(LINK, "fe:54:00:12:34:56"),
-    SetMtu(LINK, 9000),
-    QuietIpv6(LINK),
-    AddAltname(LINK, "vmnet-vm1-0"),
-    DropAltname(LINK, "vmnet-vm2-0"),
-    SetMaster(LINK, Ref("br0", 2)),
-    SetMaster(LINK, None),
-    SetUp(LINK),
-    SetUp(LINK, up=False),
-    SetPort(LINK, (("guard", True), ("learning", False))),
-    AddVlans(LINK, VidRange(10, 10), untagged=True),
-    AddVlans(LINK, VidRange(20, 29)),
-    DropVlans(LINK, VidRange(1, 1)),
-    PinMac(LINK, MAC),
-    UnpinMac(LINK, MAC),
-    CreateIfb("vmi0"),
-    SetRate(LINK, Shape(1_250_000, 10_000, 100_000)),
-    DropRate(LINK),
-    AddIngress(LINK),
-    DropIngress(LINK),
-    Redirect(LINK, Ref("vmi0", 9)),
-    Police(LINK, Shape(1_250_000, 10_000, 100_000)),
-    InstallFilter(strict=False),
-    InstallFilter(strict=True),
-    ChangeFilter(LINK, (Entry("port"), Entry("mac", MAC)), (Entry("trunk"),)),
-    ForgetLink(7, (Entry("port"),)),
-    SetStrict("br0"),
-    SetStrict("br0", strict=False),
-    RemoveFilter(),
-    MakeFolder("/etc/x"),
-    RemoveFolder("/etc/x"),
-    WriteFile("/etc/x/y", "text\n"),
-    RemoveFile("/etc/x/y"),
-    SetMetadata("vm1", Where.LIVE, "<nics/>"),
-    SetMetadata("vm1", Where.CONFIG, ""),
-    PlugDevice("vm1", Where.LIVE, MAC, "<interface/>"),
-    UnplugDevice("vm1", Where.LIVE, MAC, "<interface/>"),
-    UpdateDevice("vm1", Where.CONFIG, MAC, "<interface/>"),
-    PassFd("tap0", 1, "vmnet0-tap1"),
-    CloseFd("vmnet0-tap1"),
-    AddNetdev("vmnet0", ("vmnet0-tap0",), ("vmnet0-vhost0",), force=True),
-    RemoveNetdev("vmnet0"),
-    AddDevice("vmnet0-nic", (("driver", "virtio-net-pci"), ("mq", True))),
-    RemoveDevice("vmnet0-nic"),
-    RestoreIpv6(LINK, 0),
-    AddAddress(LINK, HostAddress("10.0.0.1", 24)),
-    SettleAddress(LINK, HostAddress("fd00::1", 64)),
-    DropAddress(LINK, HostAddress("10.0.0.1", 24)),
-    AddRoute(LINK, Route(4, "default", gateway="10.0.0.254")),
-    DropRoute(LINK, Route(4, "default", gateway="10.0.0.254")),
-    StartGuardian(LINK, 60),
-)
 HELD = Holders((Holder(4711, "qemu-system-x86_64 -name vm1", "alice", 1, 0),))
 
 _vm_chars = st.characters(codec="utf-8", exclude_characters="\0\n/")

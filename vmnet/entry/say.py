@@ -18,12 +18,14 @@ from vmnet.entry import report, say_others
 from vmnet.formats.shell import plan_lines
 from vmnet.model.port import USUAL, Port, port_settings
 from vmnet.model.step import CreateBridge, DeleteLink, DropTap
+from vmnet.model.wire import wire_phrase, wire_texts
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
     from vmnet.errors import VmnetError
     from vmnet.look import Holding, Others, Row
     from vmnet.model.host import Holder
+    from vmnet.model.nic import Nic
     from vmnet.model.patch import PatchWish
     from vmnet.model.step import Plan
     from vmnet.model.tag import Tag
@@ -51,13 +53,17 @@ def reasons(done: Attached) -> None:
     nic, verdict = done.nic, done.verdict
     queues = "1 queue" if nic.queues == 1 else f"{nic.queues} queues"
     report.note(
-        f"{report.safe(nic.vm)} nic {nic.nic}: tap {done.tap} on bridge {nic.bridge}, "
+        f"{report.safe(nic.vm)} nic {nic.nic}: tap {done.tap}{_where(nic)}, "
         f"mtu {done.mtu}, {queues}, mac {nic.mac}"
     )
     if nic.port != USUAL:
         report.note(f"port: {passing(nic.port, nic.police)}")
     data_path(verdict)
     notes(done.plan.notes)
+
+
+def _where(nic: Nic) -> str:
+    return f" on bridge {nic.bridge}" if nic.wire is None else f", {wire_phrase(nic.wire)}"
 
 
 def passing(port: Port, *police: bool) -> str:
@@ -249,7 +255,7 @@ def _row_cells(row: Row) -> tuple[str, ...]:
         tag.vm_name,
         str(tag.nic),
         link.name,
-        row.bridge or "-",
+        row.bridge or (wire_phrase(tag.wire) if tag.wire is not None else "-"),
         tag.mac or "-",
         str(link.mtu),
         str(tag.queues),
@@ -272,6 +278,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "tap": row.link.name,
         "index": row.link.index,
         "bridge": row.bridge or None,
+        "wire": wire_texts(row.tag.wire) or None,
         "mtu": row.link.mtu,
         "up": row.link.up,
         "held": row.link.in_use or bool(row.holders.known),
@@ -340,7 +347,8 @@ def attached_data(done: Attached) -> dict[str, Any]:
         "vm": nic.vm,
         "nic": nic.nic,
         "tap": done.tap,
-        "bridge": nic.bridge,
+        "bridge": nic.bridge or None,
+        "wire": wire_texts(nic.wire) or None,
         "mac": nic.mac,
         "mtu": done.mtu,
         "queues": nic.queues,

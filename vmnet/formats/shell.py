@@ -19,6 +19,7 @@ from vmnet.formats.fileshell import file_lines
 from vmnet.formats.hostshell import GEN_MODES, address_words, route_words
 from vmnet.formats.ovsshell import ovs_line
 from vmnet.formats.portshell import filter_lines, port_words, rate_words
+from vmnet.formats.wireshell import wire_words
 from vmnet.model.domain import NICS_KEY, NICS_URI
 from vmnet.model.filestep import FileStep
 from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuardian
@@ -59,6 +60,7 @@ from vmnet.model.step import (
     UnplugDevice,
     UpdateDevice,
 )
+from vmnet.model.wirestep import WireStep
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -183,6 +185,8 @@ def _netlink_words(step: NetlinkStep) -> list[list[str]]:
         return [address_words(step)]
     if isinstance(step, RouteStep):
         return [route_words(step)]
+    if isinstance(step, WireStep):
+        return wire_words(step)
     if isinstance(step, CreateBridge):
         words = ["ip", "link", "add", "dev", step.name, "address", step.mac]
         words += ["type", "bridge", "stp_state", "0", "mcast_snooping", "0"]

@@ -31,6 +31,7 @@ __all__ = [
     "head",
     "ifaddrmsg",
     "ifinfmsg",
+    "inet_link",
     "ndmsg",
     "rtmsg",
     "tcm",
@@ -244,3 +245,33 @@ class tcm(nlmsg):  # type: ignore[misc]  # noqa: N801 - named as its library nam
                             ("bindcnt", "i"),
                             ("capab", "I"),
                         )
+
+
+class inet_link(nlmsg):  # type: ignore[misc]  # noqa: N801
+    """A link with switches of net.ipv4.conf to be set (linux/ip.h IPV4_DEVCONF_*).
+
+    The kernel tells them as a row of numbers and takes them as attributes; pyroute2 knows the row.
+    """
+
+    prefix = "IFLA_"
+    fields = ifinfmsg.fields
+    nla_map = ((26, "IFLA_AF_SPEC", "af_spec"),)
+
+    class af_spec(nla):  # type: ignore[misc]  # noqa: N801
+        """Settings by the family they are for."""
+
+        nla_map = ((2, "AF_INET", "inet"),)
+
+        class inet(nla):  # type: ignore[misc]  # noqa: N801
+            """Those of IPv4 (linux/if_link.h IFLA_INET_*)."""
+
+            nla_map = ((1, "IFLA_INET_CONF", "conf"),)
+
+            class conf(nla):  # type: ignore[misc]  # noqa: N801
+                """The switches."""
+
+                nla_map = (
+                    (1, "IPV4_DEVCONF_FORWARDING", "uint32"),
+                    (3, "IPV4_DEVCONF_PROXY_ARP", "uint32"),
+                    (8, "IPV4_DEVCONF_RP_FILTER", "uint32"),
+                )

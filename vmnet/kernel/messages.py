@@ -29,6 +29,7 @@ from vmnet.model.step import (
     SetUp,
     SetVlanFiltering,
 )
+from vmnet.model.wirestep import WireStep
 
 # linux/rtnetlink.h, linux/if.h
 _NEWLINK, _DELLINK, _SETLINK = 16, 17, 19
@@ -41,7 +42,7 @@ _BRIDGE = [("IFLA_BR_STP_STATE", 0), ("IFLA_BR_MCAST_SNOOPING", 0)]
 
 def to_message(step: NetlinkStep, index_of: Callable[[Ref], int]) -> Any:
     """Return the rtnetlink message of a step."""
-    if isinstance(step, PortStep | RateStep | AddressStep | RouteStep):
+    if isinstance(step, PortStep | RateStep | AddressStep | RouteStep | WireStep):
         return _message_elsewhere(step, index_of)
     match step:
         case CreateBridge(name, mac, vlan_filtering):
@@ -78,13 +79,17 @@ def to_message(step: NetlinkStep, index_of: Callable[[Ref], int]) -> Any:
 
 
 def _message_elsewhere(
-    step: PortStep | RateStep | AddressStep | RouteStep, index_of: Callable[[Ref], int]
+    step: PortStep | RateStep | AddressStep | RouteStep | WireStep, index_of: Callable[[Ref], int]
 ) -> Any:
     if isinstance(step, PortStep):
         return port_message(step, index_of)
     if isinstance(step, RateStep):
         return rate_message(step, index_of)
-    # Only an uplink has such steps; a NIC's start, for which libvirt waits, does without.
+    # A NIC on a bridge has none of the following; its start, for which libvirt waits, does without.
+    if isinstance(step, WireStep):
+        from vmnet.kernel.wiremessages import wire_message  # noqa: PLC0415
+
+        return wire_message(step, index_of)
     if isinstance(step, AddressStep):
         from vmnet.kernel.addresses import address_message  # noqa: PLC0415
 

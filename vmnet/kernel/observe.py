@@ -35,12 +35,13 @@ def nic_view(
         holders: search also for the processes that have the TAP open.
     """
     tap = netlink.link(name)
-    bridge = netlink.link(nic.bridge)
+    bridge = netlink.link(nic.bridge) if nic.bridge else None
     master = None
     if tap is not None and tap.master:
         at_home = bridge is not None and bridge.index == tap.master
         master = bridge if at_home else netlink.link_by_index(tap.master)
-    there = () if bridge is not None else tuple(b.name for b in netlink.bridges())
+    named = bridge is not None or not nic.bridge
+    there = () if named else tuple(b.name for b in netlink.bridges())
     mac_user = None
     if others and nic.mac:
         mac_user = netlink.link_by_altname(mac_alt_name(nic.mac))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from vmnet.model.ovs import OvsView
 from vmnet.model.portfacts import Filter, PortFacts, Table, VlanEntry
+from vmnet.model.routed import RoutedView
 from vmnet.model.tag import Tag, parse_tag
 
 
@@ -172,6 +173,7 @@ class NicView:
         sharers: other ports of the bridge whose guests may send from an address that is wished,
             in the same VLAN.
         ovs: what Open vSwitch shows; None where it was not asked.
+        routed: what the kernel shows of a routed NIC; None for another.
     """
 
     name: str
@@ -188,6 +190,7 @@ class NicView:
     uplinks: tuple[Link, ...] = ()
     sharers: tuple[Link, ...] = ()
     ovs: OvsView | None = None
+    routed: RoutedView | None = None
 
 
 @dataclass(frozen=True)

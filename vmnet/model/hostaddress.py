@@ -131,3 +131,16 @@ class Route:
         words += [f"via {self.gateway}"] if self.gateway else []
         words += [f"in table {self.table}"] if self.table != MAIN_TABLE else []
         return " ".join(words)
+
+
+def route_to(where: str, family: int, protocol: int = STATIC) -> Route:
+    """Return the route to what is on a link itself."""
+    # What `ip route add ... dev` makes: what is there is on the link itself.
+    return Route(
+        family=family,
+        to=where,
+        protocol=protocol,
+        scope=SCOPE_LINK if family == 4 else 0,
+        preference=None if family == 4 else 0,
+        metric=0 if family == 4 else 1024,
+    )

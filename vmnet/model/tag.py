@@ -20,6 +20,7 @@ from enum import StrEnum
 
 from vmnet.model.names import NIC_MAX, VM_IN_TAG_MAX, decode, encode
 from vmnet.model.nic import QUEUES_MAX
+from vmnet.model.wire import Wire, wire_from, wire_word
 
 _VERSION = "vmnet/1"
 _DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
@@ -73,6 +74,7 @@ class Tag:
         idle: when it was last known to be unused.
         port: stands for what may pass there (`vmnet.model.port.port_digest`); empty for the usual.
         arriving: its guest may still be running on another host.
+        wire: how it leaves the host where not by a bridge.
     """
 
     vm: str
@@ -86,6 +88,7 @@ class Tag:
     idle: IdleMark | None = None
     port: str = ""
     arriving: bool = False
+    wire: Wire | None = None
 
     @property
     def vm_name(self) -> str:
@@ -118,6 +121,8 @@ def format_tag(tag: Tag) -> str:
         fields.append(f"q={tag.queues}")
     if tag.bridge:
         fields.append(f"br={encode(tag.bridge, 60)}")
+    if tag.wire is not None:
+        fields.append(f"wire={encode(wire_word(tag.wire), 60)}")
     if tag.port:
         fields.append(f"pol={tag.port}")
     if tag.arriving:
@@ -149,6 +154,7 @@ def parse_tag(alias: str) -> Tag | None:
             idle=_idle(fields.get("idle", "")),
             port=_digest(fields.get("pol", "")),
             arriving=bool(_number(fields.get("arr", "0"), 0, 1)),
+            wire=wire_from(decode(fields["wire"])) if "wire" in fields else None,
         )
     except (KeyError, ValueError):
         return None

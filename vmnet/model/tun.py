@@ -20,7 +20,7 @@ from ipaddress import (
 
 from vmnet.errors import InvalidInput
 from vmnet.model.host import Holders, Link
-from vmnet.model.hostaddress import SCOPE_LINK, STATIC, HostAddress, Route
+from vmnet.model.hostaddress import HostAddress, Route, route_to
 from vmnet.model.names import check_link_name, shorten
 from vmnet.model.tag import Own
 
@@ -150,9 +150,9 @@ def parse_own_routes(texts: Iterable[str]) -> tuple[Route, ...]:
 
 def _route(text: str) -> Route:
     if text in ("default", "0.0.0.0/0"):
-        return _to("default", 4)
+        return route_to("default", 4)
     if text in ("::/0", "default6"):
-        return _to("default", 6)
+        return route_to("default", 6)
     try:
         network = ip_network(text)
     except ValueError as error:
@@ -160,20 +160,8 @@ def _route(text: str) -> Route:
     if network.is_multicast or network.is_loopback:
         raise _bad(f"{network} cannot be led into a TUN", "10.1.0.0/16")
     if isinstance(network, IPv6Network):
-        return _to(str(network), 6)
-    return _to(str(network), 4)
-
-
-def _to(where: str, family: int) -> Route:
-    # What `ip route add ... dev` makes: what is there is on the link itself.
-    return Route(
-        family=family,
-        to=where,
-        protocol=STATIC,
-        scope=SCOPE_LINK if family == 4 else 0,
-        preference=None if family == 4 else 0,
-        metric=0 if family == 4 else 1024,
-    )
+        return route_to(str(network), 6)
+    return route_to(str(network), 4)
 
 
 def _check_many(keys: list[str], what: str) -> None:

@@ -71,6 +71,7 @@ class VhostUser:
 Wire = Direct | Routed | User | VhostUser
 #: The keys of the settings as text, in the order they are shown.
 WIRE_KEYS = ("direct", "mode", "routed", "proxy", "user", "vhost-user")
+_SWITCHES = ("routed", "user")
 _ON = ("on", "yes", "true")
 _OFF = ("off", "no", "false")
 
@@ -85,7 +86,7 @@ def parse_wire(texts: Mapping[str, str | None]) -> Wire | None:
         InvalidInput: a value that can never be, or two wires.
     """
     said = {key: text for key, text in texts.items() if text is not None}
-    switched = [key for key in ("routed", "user") if _is_on(key, said.get(key))]
+    switched = [key for key in _SWITCHES if _is_on(key, said.get(key))]
     kinds = [key for key in ("direct", *switched, "vhost-user") if key in said]
     if len(kinds) > 1:
         raise InvalidInput(
@@ -122,6 +123,41 @@ def wire_texts(wire: Wire | None) -> dict[str, str]:
             return {"vhost-user": socket}
         case None:
             return {}
+
+
+def wire_word(wire: Wire) -> str:
+    """Return a wire as one word, for its tag: `routed`, `direct:eth0`."""
+    return ":".join(key if text == "on" else f"{key}:{text}" for key, text in _said(wire))
+
+
+def wire_phrase(wire: Wire) -> str:
+    """Return a wire for a person: `routed`, `direct eth0`."""
+    return wire_word(wire).replace(":", " ")
+
+
+def wire_from(word: str) -> Wire:
+    """Return the wire that `wire_word` wrote.
+
+    Raises:
+        ValueError: it did not.
+    """
+    parts = word.split(":")
+    found: dict[str, str] = {}
+    while parts:
+        key = parts.pop(0)
+        found[key] = "on" if key in _SWITCHES else parts.pop(0) if parts else ""
+    try:
+        wire = parse_wire(found) if found.keys() <= set(WIRE_KEYS) else None
+    except InvalidInput as error:
+        raise ValueError(word) from error
+    if wire is None:
+        raise ValueError(word)
+    return wire
+
+
+def _said(wire: Wire) -> list[tuple[str, str]]:
+    usual = ("mode", Mode.BRIDGE.value)
+    return [pair for pair in wire_texts(wire).items() if pair != usual]
 
 
 def _is_on(key: str, text: str | None) -> bool:

@@ -63,6 +63,7 @@ from vmnet.model.step import (
     MonitorStep,
     OpenQueues,
     PassFd,
+    PeerStep,
     Persist,
     PlaceStep,
     PlugDevice,
@@ -82,24 +83,25 @@ from vmnet.model.step import (
     UnplugDevice,
     UpdateDevice,
 )
+from vmnet.model.wirestep import AddProxy, DropProxy, SetRouting, WireStep
 
 
 def describe(step: Step) -> str:
     """Return what the step does, as the rest of `cannot ...`."""
     if isinstance(step, TunStep):
         return _describe_tap(step)
-    if isinstance(step, DomainStep):
-        return _describe_domain(step)
-    if isinstance(step, MonitorStep):
-        return _describe_monitor(step)
+    if isinstance(step, PeerStep):
+        return _describe_peer(step)
     if isinstance(step, PortStep | RateStep | FilterStep):
         return _describe_passage(step)
     if isinstance(step, FileStep):
         return describe_file(step)
-    if isinstance(step, PlaceStep | OvsStep):
+    if isinstance(step, PlaceStep):
         return _describe_place(step)
-    if isinstance(step, AddressStep | RouteStep | StartGuardian):
+    if isinstance(step, AddressStep | RouteStep):
         return _describe_host(step)
+    if isinstance(step, WireStep):
+        return _describe_wire(step)
     if isinstance(step, CreateBridge):
         return f"make bridge {step.name!r}{', filtering VLANs' if step.vlan_filtering else ''}"
     if isinstance(step, SetVlanFiltering):
@@ -107,9 +109,15 @@ def describe(step: Step) -> str:
     return _describe_setting(step)
 
 
-def _describe_place(step: PlaceStep | OvsStep) -> str:
-    if isinstance(step, OvsStep):
-        return _describe_ovs(step)
+def _describe_peer(step: PeerStep) -> str:
+    if isinstance(step, DomainStep):
+        return _describe_domain(step)
+    if isinstance(step, MonitorStep):
+        return _describe_monitor(step)
+    return _describe_ovs(step) if isinstance(step, OvsStep) else _describe_host(step)
+
+
+def _describe_place(step: PlaceStep) -> str:
     match step:
         case CreateVeth(name, peer, here, there):
             ends = [
@@ -251,6 +259,19 @@ def _describe_setting(  # noqa: C901 - one case for each kind of step
             return f"put link {name} into bridge {master.name!r}"
         case SetUp(_, up):
             return f"bring link {name} {'up' if up else 'down'}"
+        case _:
+            assert_never(step)
+
+
+def _describe_wire(step: WireStep) -> str:
+    name = repr(step.link.name)
+    match step:
+        case SetRouting():
+            return f"set link {name} to forward, answer and check"
+        case AddProxy(_, address):
+            return f"add the proxy for {address} at link {name}"
+        case DropProxy(_, address):
+            return f"remove the proxy for {address} at link {name}"
         case _:
             assert_never(step)
 

@@ -42,6 +42,7 @@ from vmnet.plan.ovs import moves_port, port_moves, switch_notes, switch_of
 from vmnet.plan.passage import plan_passage
 from vmnet.plan.port import restored, vlan_notes
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
+from vmnet.plan.routed import route_moves, routed_notes
 
 
 def adjust(
@@ -89,17 +90,22 @@ def adjust(
         moves.append(Move(SetUp(link), SetUp(link, up=False)))
     if ours and stays is not Life.PROCESS and not tun.persist:
         moves.append(Move(Persist(link)))
-    moves += _move_port(nic, view, tap, wished, None if live else refuse)
+    moves += _move_elsewhere(nic, view, tap, wished, None if live else refuse)
     notes = bridge_notes(nic, bridge, view)
     if nic.mtu is None and refuse.held and tap.mtu != bridge.mtu:
         notes += (_mtu_stays(tap, bridge),)
     return Plan(tuple(moves), notes)
 
 
-def _move_port(
+def _move_elsewhere(
     nic: Nic, view: NicView, tap: Link, wished: Tag, refuse: _Refusing | None
 ) -> list[Move]:
-    """Return what is missing at Open vSwitch, which is another process: last, not in between."""
+    """Return what is missing of routes, or at Open vSwitch.
+
+    That is another process: last, not in between.
+    """
+    if nic.wire is not None:
+        return route_moves(nic, view, tap)
     if switch_of(view) is None:
         return []
     leaves = moves_port(view, nic.bridge)
@@ -117,12 +123,17 @@ def _wished_tag(nic: Nic, tag: Tag, view: NicView, life: Life) -> Tag:
         life=_life_after(tag, life),
         port=digest_of(nic, view),
         arriving=still_arriving(tag, view),
+        wire=nic.wire,
     )
 
 
 def digest_of(nic: Nic, view: NicView) -> str:
-    """Return what stands in the tag for what may pass; Open vSwitch's own database remembers."""
-    return "" if switch_of(view) is not None else port_digest(nic.port)
+    """Return what stands in the tag for what may pass at a port of a Linux bridge.
+
+    Elsewhere Open vSwitch's database, or the kernel's routes, remember.
+    """
+    elsewhere = switch_of(view) is not None or nic.wire is not None
+    return "" if elsewhere else port_digest(nic.port)
 
 
 def still_arriving(tag: Tag, view: NicView) -> bool:
@@ -231,6 +242,10 @@ def _move_master(
     if switch_of(view) is not None:
         return []
     current = view.master
+    if view.routed is not None:
+        if current is not None:
+            raise stolen(tap, current, "no bridge")
+        return []
     if current is not None and current.index == bridge.index:
         return []
     link, target = Ref(tap.name, tap.index), Ref(bridge.name, bridge.index)
@@ -284,6 +299,8 @@ def bridge_notes(nic: Nic, bridge: Link, view: NicView) -> tuple[str, ...]:
     switch = switch_of(view)
     if switch is not None:
         return switch_notes(switch)
+    if nic.wire is not None:
+        return routed_notes(view)
     notes = [*vlan_notes(nic.port, bridge, view.others), *address_notes(nic, view)]
     if not bridge.up:
         notes.append(

@@ -54,6 +54,7 @@ from vmnet.plan.ovs import (
 )
 from vmnet.plan.passage import plan_passage
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
+from vmnet.plan.routed import as_place, fresh_moves
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
         NotFound: the TAP or the bridge is gone.
         Conflict: what is left could not be done either.
     """
-    bridge = check_bridge(nic.bridge, view)
+    bridge = _place(nic, view)
     if view.tap is None:
         raise NotFound(
             f"tap {view.name!r} is gone again",
@@ -164,9 +165,14 @@ def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
     return adjust(nic, view, view.tap, bridge, life, ours=True)
 
 
+def _place(nic: Nic, view: NicView) -> Link:
+    """Return the wished bridge, or what stands for it where the NIC is to be on none."""
+    return as_place(view) if nic.wire is not None else check_bridge(nic.bridge, view)
+
+
 def _check_place(nic: Nic, view: NicView) -> Link:
     """Return the wished bridge, or raise if the NIC cannot be there."""
-    bridge = check_bridge(nic.bridge, view)
+    bridge = _place(nic, view)
     check_one_switch(view)
     check_mtu_fits(nic, bridge, view)
     check_mac_free(nic, view)
@@ -199,7 +205,8 @@ def check_bridge(name: str, view: NicView) -> Link:
 
 def check_mtu_fits(nic: Nic, bridge: Link, view: NicView) -> None:
     """Raise `InvalidInput` if the bridge would lose the NIC's longest packets."""
-    if nic.mtu is not None and nic.mtu > bridge.mtu and switch_of(view) is None:
+    bound = switch_of(view) is None and nic.wire is None
+    if nic.mtu is not None and nic.mtu > bridge.mtu and bound:
         raise InvalidInput(
             f"MTU {nic.mtu} is larger than the {bridge.mtu} of bridge {bridge.name!r}: "
             "longer packets would be lost there",
@@ -235,6 +242,7 @@ def _new_tag(nic: Nic, view: NicView, now: Moment, own: Own, life: Life) -> Tag:
         idle=IdleMark(now.boottime, 0) if kept else None,
         port=digest_of(nic, view),
         arriving=now.arriving,
+        wire=nic.wire,
     )
 
 
@@ -257,11 +265,13 @@ def _create(nic: Nic, view: NicView, bridge: Link, now: Moment, life: Life) -> t
         AddAltname(link, mac_alt_name(nic.mac)),
     ]
     ported = switch_of(view) is not None
-    if not ported:
+    if not ported and nic.wire is None:
         steps.append(SetMaster(link, Ref(bridge.name, bridge.index)))
-    last: list[Step] = [SetAlias(link, format_tag(tag)), SetUp(link)]
+    last = [Move(SetAlias(link, format_tag(tag))), Move(SetUp(link))]
+    if nic.wire is not None:
+        last += fresh_moves(nic, view, link)
     if life is not Life.PROCESS:
-        last.append(Persist(link))
+        last.append(Move(Persist(link)))
     return (
         *stale_moves(view),
         Move(CreateTap(view.name, multi), DropTap(link, multi)),
@@ -269,7 +279,7 @@ def _create(nic: Nic, view: NicView, bridge: Link, now: Moment, life: Life) -> t
         *_gone_with_the_tap(passage.port),
         *passage.guard,
         *_gone_with_the_tap(passage.rates),
-        *map(Move, last),
+        *last,
         # The port last: one without a TAP behind it is worse than a TAP without a port.
         *([new_port(nic, view.name, tag)] if ported else []),
     )

@@ -52,12 +52,18 @@ def plan_passage(nic: Nic, tag: Tag, view: NicView, link: Ref, bridge: Link) -> 
     if switch_of(view) is not None:
         return Passage((), (), ())
     facts = view.facts or PortFacts()
+    if nic.wire is not None:
+        return Passage((), _rates(nic, tag, view, link, facts), ())
     stays = view.tap is not None and view.tap.master == bridge.index and bool(facts.flags)
     if not stays:
         facts = fresh(facts, bridge)
     uplinks = [Ref(uplink.name, uplink.index) for uplink in view.uplinks]
     return Passage(
         guard=tuple(filter_moves(nic, link, view.filter, uplinks)),
-        rates=tuple(rate_moves(nic, tag, link, facts, view.ifb, police=nic.police)),
+        rates=_rates(nic, tag, view, link, facts),
         port=tuple(port_moves(nic, link, facts, bridge, arriving=tag.arriving)),
     )
+
+
+def _rates(nic: Nic, tag: Tag, view: NicView, link: Ref, facts: PortFacts) -> tuple[Move, ...]:
+    return tuple(rate_moves(nic, tag, link, facts, view.ifb, police=nic.police))

@@ -18,11 +18,13 @@ from vmnet.model.names import check_vm_name, shorten
 from vmnet.model.nic import Nic, Wish
 from vmnet.model.port import USUAL, port_settings
 from vmnet.model.tag import Tag
+from vmnet.model.wire import wire_phrase
 from vmnet.peers.libvirt import Libvirt
 from vmnet.plan.domain import DomainNic
 from vmnet.service.base import opened, tagged
 from vmnet.service.domains import look
 from vmnet.service.resolve import network_behind, resolve
+from vmnet.service.views import Views
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def _domain_nic(netlink: Netlink, config: Config, each: DomainNic) -> Explained:
     bridge = netlink.link(each.nic.bridge)
     if each.nic.mtu is None and bridge is not None:
         values["mtu"] = str(bridge.mtu)
-    names = ("network", *_ORDER, *port_settings(each.nic.port))
+    order = (name for name in _ORDER if name in each.sources)
+    names = ("network", *order, *port_settings(each.nic.port))
     settings = tuple(Setting(n, values[n], each.sources[n]) for n in names)
     return Explained(each.nic.nic, each.interface.target, settings)
 
@@ -97,20 +100,24 @@ def explain_plain(vm: str, config: Config) -> list[Explained]:
     return found
 
 
-_ORDER = ("bridge", "mac", "mtu", "queues", "vhost", "model")
+_ORDER = ("bridge", "wire", "mac", "mtu", "queues", "vhost", "model")
 
 
 def _plain(netlink: Netlink, config: Config, vm: str, link: Link, tag: Tag) -> Explained:
     """Resolve the wish that asks for nothing: what attaching again would have."""
     owner = link.tun.owner if link.tun is not None else None
-    nic = resolve(Wish(vm, tag.nic), config, netlink, link, owner)
+    wish = Wish(vm, tag.nic)
+    nic = resolve(wish, config, netlink, link, owner)
+    with Views(netlink) as views:
+        nic = views.settled(nic, wish, link, link.name)
     values = _values(nic)
     own = nic.mtu is not None
-    policy = network_behind(Wish(vm, tag.nic), config, nic.bridge)
+    policy = network_behind(wish, config, nic.bridge)
     sources = {
         "bridge": "the TAP's own tag",
         "mac": "the TAP's own tag" if tag.mac else "this host and the VM's name",
-        "mtu": "the TAP itself" if own else f"bridge {nic.bridge!r}",
+        "wire": "the TAP's own tag",
+        "mtu": f"bridge {nic.bridge!r}" if nic.bridge and not own else "the TAP itself",
         "queues": "the TAP's own tag",
         "vhost": f"network {policy.name!r}" if policy is not None else "every NIC",
         "model": "every NIC",
@@ -120,13 +127,15 @@ def _plain(netlink: Netlink, config: Config, vm: str, link: Link, tag: Tag) -> E
     port = port_settings(nic.port)
     usual = port_settings(USUAL)
     sources |= {k: "every NIC" if usual.get(k) == v else "the port itself" for k, v in port.items()}
-    settings = tuple(Setting(n, values[n], sources[n]) for n in (*_ORDER, *port))
+    order = [name for name in (*_ORDER, *port) if values[name]]
+    settings = tuple(Setting(name, values[name], sources[name]) for name in order)
     return Explained(tag.nic, link.name, settings)
 
 
 def _values(nic: Nic) -> dict[str, str]:
     return {
         "bridge": nic.bridge,
+        "wire": "" if nic.wire is None else wire_phrase(nic.wire),
         "mac": nic.mac,
         "mtu": str(nic.mtu) if nic.mtu is not None else "the bridge's",
         "queues": str(nic.queues),

@@ -24,6 +24,7 @@ from vmnet.model.ovs import DropOvsPort
 from vmnet.model.portstep import ForgetLink, RemoveFilter, SetStrict
 from vmnet.model.step import DeleteLink, Plan
 from vmnet.model.tag import Tag
+from vmnet.model.wirestep import DropProxy
 from vmnet.model.words import describe
 from vmnet.plan.bridge import is_leftover, plan_bridge_delete
 from vmnet.plan.gc import Fate, judge
@@ -100,6 +101,8 @@ def _left(plan: Plan, known: set[int]) -> list[Fate]:
                 what = bridge
             case DropOvsPort(name):
                 what = name
+            case DropProxy(link):
+                what = link.name
         why = f"its TAP is gone: {describe(move.do)}"
         fates.append(Fate(what, "", 0, "remove", why, Plan((move,))))
     return fates

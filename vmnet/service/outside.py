@@ -21,12 +21,14 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import look_at_filter
 from vmnet.kernel.wait import until_ended, until_gone
+from vmnet.kernel.wiremessages import proxies
 from vmnet.model.host import Link
 from vmnet.model.names import IFB_PREFIX
 from vmnet.model.step import DeleteLink, Move, Plan, Ref
 from vmnet.model.tag import vm_in_tag
 from vmnet.plan.filter import sweep
 from vmnet.plan.ovs import stray_ports
+from vmnet.plan.routed import stray_proxies
 from vmnet.service.base import FILTER_LOCK, carry_out, locked_for, marked, opened
 from vmnet.service.views import asked, ports_here
 
@@ -95,12 +97,29 @@ def _plan(
     if switch is not None:
         ports = [port for port in ports_here(netlink, switch) if port.name not in gone]
         moves += stray_ports(ports, alive, {vm_in_tag(vm) for vm in vms})
+    moves += _proxies(netlink, gone)
     filtered = look_at_filter(needed=False)
     living = frozenset(name for name in filtered.entries if not name.isdigit())
     if dry_run:  # else what still has its name was opened meanwhile, and lives
         living -= gone
     bridges = frozenset(name for name in filtered.strict if netlink.link(name) is not None)
     return Plan((*moves, *sweep(filtered, living, bridges).moves))
+
+
+def _proxies(netlink: Netlink, gone: frozenset[str]) -> list[Move]:
+    """Return what takes away proxies whose addresses lead to no TAP of vmnet's any more."""
+    found = list(proxies(netlink))
+    if not found:
+        return []
+    from vmnet.kernel.routed import guest_addresses  # noqa: PLC0415 - most hosts have none
+
+    alive = {
+        address.base
+        for link, _ in marked(netlink)
+        if link.is_tap and link.name not in gone
+        for address in guest_addresses(netlink, link)
+    }
+    return list(stray_proxies(found, frozenset(alive)))
 
 
 def _half_made(links: Iterable[Link]) -> list[Link]:

@@ -9,6 +9,7 @@ Privilege: none; trying `/dev/vhost-net` as another user needs CAP_SETUID.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from vmnet.errors import Conflict, NotFound
 from vmnet.formats.config import Config
@@ -20,7 +21,9 @@ from vmnet.model.mac import derive
 from vmnet.model.network import Network
 from vmnet.model.nic import Nic, Wish, check_queues
 from vmnet.model.port import USUAL, Port, port_digest, settle_port
+from vmnet.model.tag import Tag
 from vmnet.model.vhost import Policy, Reason, Verdict, decide, needs_look
+from vmnet.model.wire import Routed, Wire
 from vmnet.plan.port import port_of
 
 #: The bridge that serves when nothing else is said and it is there.
@@ -36,10 +39,13 @@ def resolve(
     configured default, then what every NIC gets.
     """
     tag = there.tag if there is not None else None
+    wire = _wire(wish, tag)
     network = config.network(wish.network) if wish.network is not None else None
-    if network is None and wish.bridge is None and tag is None and config.default is not None:
+    open_place = wish.bridge is None and wire is None and tag is None
+    if network is None and open_place and config.default is not None:
         network = config.network(config.default)
     bridge = wish.bridge or (network.bridge if network else "") or (tag.bridge if tag else "")
+    bridge = "" if wire is not None else bridge or _fallback_bridge(netlink)
     policy = network or network_behind(wish, config, bridge)
     kept = there if tag is not None and network is None else None
     queues = wish.queues or (network.queues if network else None) or (tag.queues if tag else 1)
@@ -48,7 +54,7 @@ def resolve(
     return Nic(
         vm=wish.vm,
         nic=wish.nic,
-        bridge=bridge or _fallback_bridge(netlink),
+        bridge=bridge,
         mac=wish.mac or (tag.mac if tag else "") or _guest_mac(wish),
         mtu=wish.mtu or (network.mtu if network else None) or _kept_mtu(netlink, kept),
         queues=queues,
@@ -58,7 +64,15 @@ def resolve(
         port=settle_port(port, wish.port),
         strict=network.strict if network else False,
         trusted=network.uplinks if network else (),
+        wire=wire,
     )
+
+
+def _wire(wish: Wish, tag: Tag | None) -> Wire | None:
+    """Return the wire that is wished, or the one that a NIC has which is to stay as it is."""
+    if wish.wire is None and wish.bridge is None and wish.network is None and tag is not None:
+        return tag.wire
+    return wish.wire
 
 
 def network_behind(wish: Wish, config: Config, bridge: str) -> Network | None:
@@ -79,6 +93,8 @@ def _kept_port(netlink: Netlink, wish: Wish, there: Link | None) -> Port:
         Conflict: so it is, and nothing is asked for in its place.
     """
     tag = there.tag if there is not None else None
+    if there is not None and tag is not None and isinstance(tag.wire, Routed):
+        return _routed_port(netlink, wish, there)
     if there is None or tag is None or not tag.port:
         return USUAL
     bridge = netlink.link_by_index(there.master) if there.master else None
@@ -95,6 +111,27 @@ def _kept_port(netlink: Netlink, wish: Wish, there: Link | None) -> Port:
         remedy="give all its options again as they were, or --network NAME; or say it all anew: "
         "--guard and what else is to hold",
     )
+
+
+def _routed_port(netlink: Netlink, wish: Wish, there: Link) -> Port:
+    """Return what is routed to a TAP, and its rates: one that was down has lost its routes.
+
+    Raises:
+        Conflict: so it is, and nothing is asked for in their place.
+    """
+    from vmnet.kernel.routed import guest_addresses  # noqa: PLC0415 - not for bridges
+
+    facts = facts_of(netlink, there, None, "", look_at_filter(needed=False))
+    port = port_of(facts, None, "")
+    addresses = guest_addresses(netlink, there)
+    if not addresses and wish.port.addresses is None:
+        raise Conflict(
+            f"nothing is routed to tap {there.name!r} any more: it was down, or somebody took the "
+            "routes away",
+            code="port-lost",
+            remedy="give its addresses again: --address IP,...",
+        )
+    return replace(port, guard=True, addresses=addresses)
 
 
 def _guest_mac(wish: Wish) -> str:

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from vmnet.errors import PeerError, Unsupported
+from vmnet.errors import Conflict, PeerError, Unsupported
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.observe import nic_view
 from vmnet.kernel.ovsplace import is_here, socket_path
@@ -22,7 +22,9 @@ from vmnet.model.ovs import OvsPort, OvsView
 from vmnet.model.port import settle_port
 from vmnet.model.step import PeerStep, Plan
 from vmnet.model.tag import Tag
+from vmnet.model.wire import Routed, wire_phrase
 from vmnet.plan.ovs import is_link_of, kept_port, on_switch, port_first
+from vmnet.plan.routed import on_route
 
 if TYPE_CHECKING:
     from vmnet.peers.ovs import Ovsdb
@@ -50,6 +52,11 @@ class Views:
             PeerError, Unsupported: Open vSwitch would have to be asked, and cannot be.
         """
         view = nic_view(self.netlink, name, nic, others=others, holders=holders)
+        if isinstance(nic.wire, Routed):
+            from vmnet.kernel.routed import routed_view  # noqa: PLC0415 - not for bridges
+
+            seen = routed_view(self.netlink, view.tap, nic.port.addresses, nic.wire.proxy)
+            return replace(view, routed=seen)
         return replace(view, ovs=self._shown(nic.bridge, view.bridge, view.tap, name))
 
     def settled(self, nic: Nic, wish: Wish, there: Link | None, name: str) -> Nic:
@@ -64,6 +71,9 @@ class Views:
         Raises:
             Unsupported: the bridge does not carry something that is asked for.
         """
+        _check_same_wire(nic, there)
+        if nic.wire is not None:
+            return on_route(nic, guard_asked=bool(wish.port.guard))
         shown = self._shown(nic.bridge, self.netlink.link(nic.bridge), there, name)
         if shown is None or shown.bridge is None:
             return nic
@@ -98,6 +108,20 @@ class Views:
             needed = any(link is not None and link.kind != "bridge" for link in links)
             self._switch = self._stack.enter_context(_asked(needed=needed))
         return None if self._switch is None else self._switch.view(name, port)
+
+
+def _check_same_wire(nic: Nic, there: Link | None) -> None:
+    """Raise `Conflict` if the NIC is there and leaves the host another way."""
+    tag = there.tag if there is not None else None
+    if tag is None or there is None or type(tag.wire) is type(nic.wire):
+        return
+    now = f"on bridge {tag.bridge!r}" if tag.wire is None else wire_phrase(tag.wire)
+    raise Conflict(
+        f"NIC {tag.nic} of VM {tag.vm_name!r} is there ({there.name}, {now}), and cannot become "
+        "another kind of wire",
+        code="other-wire",
+        remedy="stop the VM, `vmnet detach` it, attach it again",
+    )
 
 
 @dataclass(frozen=True)

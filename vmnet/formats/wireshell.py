@@ -1,0 +1,30 @@
+"""Steps about wires that are no port of a bridge, as lines a person could type.
+
+Job: as `vmnet.formats.shell`, of which this is a part.
+Leaves to others: as there.
+Privilege: none.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from vmnet.model.routed import PROTOCOL
+from vmnet.model.wirestep import AddProxy, DropProxy, SetRouting, WireStep
+
+_ROUTING = ("forwarding", "proxy_arp", "rp_filter")
+
+
+def wire_words(step: WireStep) -> list[list[str]]:
+    """Return the commands of a step."""
+    name = step.link.name
+    match step:
+        case SetRouting():
+            return [["sysctl", "-q", "-w", f"net/ipv4/conf/{name}/{key}=1"] for key in _ROUTING]
+        case AddProxy(_, address):
+            words = ["ip", "neighbour", "add", "proxy", address, "dev", name]
+            return [[*words, "protocol", str(PROTOCOL)]]
+        case DropProxy(_, address):
+            return [["ip", "neighbour", "del", "proxy", address, "dev", name]]
+        case _:
+            assert_never(step)
