@@ -111,7 +111,7 @@ def list_nics(vm: str | None = None) -> list[Row]:
             names[index] = bridge.name if bridge else ""
         switches = switched(netlink, found)
     # All of them: a carrier that was switched off is no sign that nobody holds the TAP.
-    held = holders_of_all(link.name for link, _ in found) if found else {}
+    held = holders_of_all(link for link, _ in found) if found else {}
     return [
         Row(
             link,
@@ -131,7 +131,7 @@ def list_tuns() -> list[TunRow]:
     with opened() as netlink:
         links = [link for link in netlink.links() if link.tun is not None and not link.tun.tap]
         views = {link.name: tun_view(netlink, link.name) for link in links}
-    held = holders_of_all(views) if views else {}
+    held = holders_of_all(links) if links else {}
     return [
         TunRow(
             link=view.link,
@@ -205,13 +205,14 @@ def who(name: str) -> Holding:
             code="link-missing",
             remedy="`vmnet list` shows vmnet's own, `ip -br link` all",
         )
-    if link.tun is None:
+    if link.tun is None and link.macvtap is None:
         raise Conflict(
-            f"link {name!r} is of kind {link.kind or 'hardware'}: only a TUN or TAP has holders",
+            f"link {name!r} is of kind {link.kind or 'hardware'}: only a TUN, TAP or macvtap has "
+            "holders",
             code="not-a-tap",
             remedy="`vmnet list` shows vmnet's TAPs",
         )
-    holders = holders_of_all([link.name])[link.name]
+    holders = holders_of_all([link])[link.name]
     if holders.known:
         from vmnet.kernel.processes import with_workers  # noqa: PLC0415 - psutil, only when needed
 

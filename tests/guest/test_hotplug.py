@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.netns.ends import place
 from tests.support.guest import GUEST_IP, bridge_with_address, guest_argv, pings, started
 from tests.support.lab import Lab
 from tests.support.monitor import killing, monitor_argv, wait_listening
@@ -54,3 +55,21 @@ def test_a_detach_killed_while_the_guest_lets_go_is_finished_by_the_next(
         assert list(lab.links()) == ["br0"]
         lab.vmnet("attach", *words)
         assert pings(GUEST_IP)
+
+
+def test_a_macvtap_is_plugged_in_and_goes_with_the_device(lab: Lab, tmp_path: Path) -> None:
+    console, socket = tmp_path / "console", tmp_path / "q"
+    words = ["vm1", "--qmp", str(socket), "--json"]
+    with place() as lan:
+        lab.sh(f"ip link add eth1 type veth peer name eth0 netns {lan.pid}; ip link set eth1 up")
+        lan.sh("ip link set eth0 up; ip address add 10.99.0.2/24 dev eth0")
+        argv = [*guest_argv(console, GUEST_IP), *monitor_argv(socket)]
+        with started(argv, console) as vm:
+            wait_listening(vm, socket)
+            vm.wait_ready()
+            for _ in range(2):
+                lab.vmnet("attach", *words, "--direct", "eth1")
+                vm.wait_for(lambda: lan.pings(GUEST_IP, count=1))
+                assert lab.vmnet("attach", *words).json["steps"] == []
+                lab.vmnet("detach", *words)
+                assert set(lab.links()) == {"eth1"}

@@ -95,3 +95,29 @@ def test_a_routed_guest_is_reached_through_this_host(lab: Lab, tmp_path: Path) -
             guest.kill()
         until(lambda: set(lab.links()) == {"eth1"})
         until(lambda: lab.sh("ip neighbour show proxy; ip -6 neighbour show proxy").out == "")
+
+
+@pytest.mark.parametrize("queues", [1, 2])
+def test_a_guest_straight_on_a_nic_meets_the_network_behind_it(
+    lab: Lab, tmp_path: Path, queues: int
+) -> None:
+    console = tmp_path / "console"
+    words = ("vmip0=10.99.0.11/24", "vmip60=fd00:99::11/64")
+    with place() as lan:
+        lab.sh(
+            f"ip link set lo up; ip link add eth1 type veth peer name eth0 netns {lan.pid};"
+            "ip link set eth1 up; ip address add 10.99.0.1/24 dev eth1"
+        )
+        lan.sh("ip link set eth0 up; ip address add 10.99.0.2/24 dev eth0;"
+               "ip address add fd00:99::2/64 dev eth0 nodad")  # fmt: skip
+        run = vmnet_run("vm1", f"direct=eth1,queues={queues}")
+        with started(run + told(console, *words, smp=queues), console) as guest:
+            facts = guest.wait_ready()
+            assert facts["eth0"]["rxqueues"] == str(queues)
+            for address in (GUEST_IP, "fd00:99::11"):
+                assert lan.pings(address)
+                assert echoed(lan.argv(), address)
+            # What vmnet told: the host itself does not meet it.
+            assert not pings(GUEST_IP, tries=2)
+            guest.kill()
+        until(lambda: set(lab.links()) == {"eth1"})

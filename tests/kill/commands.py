@@ -237,5 +237,33 @@ UNPATCH = _row(
     instead=_vmnet(*_PATCH),
 )
 
-WIRES = [TUN, TUN_AWAY, PATCH, UNPATCH]
+_ROUTED = ["attach", "vm1", "--routed", "--address", "10.0.0.5,2001:db8::5", "--proxy", "br0"]
+_DIRECT = ["attach", "vm1", "--direct", "br0", "--owner", "nobody"]
+ROUTED = _row("attach-routed", _ROUTED, _nothing, _DETACH, in_steps=True)
+ROUTED_AWAY = _row(
+    "detach-routed",
+    ["detach", "vm1"],
+    lambda lab: done_well(lab, *_ROUTED),
+    _DETACH,
+    instead=_vmnet(*_ROUTED),
+    in_steps=True,
+)
+DIRECT = _row("attach-direct", _DIRECT, _nothing, _DETACH, in_steps=True)
+DIRECT_AWAY = _row(
+    "detach-direct",
+    ["detach", "vm1"],
+    lambda lab: done_well(lab, *_DIRECT),
+    _DETACH,
+    instead=_vmnet(*_DIRECT),
+)
+DIRECT_RUN = _row(
+    "run-direct",
+    ["run", "vm1", "--nic", "direct=br0", "--", "sh", "-c", "exit 7"],
+    _nothing,
+    _DETACH,
+    instead=_vmnet(*_DIRECT),
+    status=7,
+    in_steps=True,
+)
+WIRES = [TUN, TUN_AWAY, PATCH, UNPATCH, ROUTED, ROUTED_AWAY, DIRECT, DIRECT_AWAY, DIRECT_RUN]
 ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, DETACH_MANY, CREATE, DELETE, GC, UP, DOWN]

@@ -11,9 +11,9 @@ from tests.support.lab import Lab, run
 def seen(lab: Lab) -> dict[str, Any]:
     """Return the links of a namespace, to be compared with those of another or of another time.
 
-    With what may pass there: forwarding entries, VLANs, rates, the filter. Left out: a tag's
-    generation and idle mark, and the segment size that a bridge learns from its ports and does not
-    forget.
+    With what may pass there: forwarding entries, VLANs, rates, the filter; and with proxies. Left
+    out: a tag's generation and idle mark, and the segment size that a bridge learns from its ports
+    and does not forget.
     """
     links = lab.state()
     for link in links.values():
@@ -28,6 +28,9 @@ def seen(lab: Lab) -> dict[str, Any]:
         # Not those that the kernel gives by itself to a link that was up once.
         link["rates"] = [line for line in qdiscs if "qdisc tbf" in line or "ingress" in line]
         link["redirects"] = _words(["tc", "filter", "show", "dev", name, "ingress"])
+    for family in ("-4", "-6"):
+        for line in run(["ip", family, "neighbour", "show", "proxy"]).out.splitlines():
+            links.setdefault("proxies", {})[line] = True
     links["the filter"] = {"words": _words(["nft", "-s", "list", "ruleset"])}
     return links
 

@@ -26,6 +26,13 @@ ends = ["br0", "netns:web"]
 as = "lan0"
 address = ["10.0.0.9/24"]
 mtu = 1400
+[[vm.web]]
+routed = true
+address = "10.1.0.5"
+proxy = "eth1"
+[[vm.web]]
+direct = "eth1"
+mode = "private"
 """
 
 
@@ -33,7 +40,7 @@ mtu = 1400
 def config(lab: Lab, tmp_path: Path) -> Iterator[Path]:
     put_tmpfs("/run")
     Path("/run/netns").mkdir()
-    lab.sh("ip netns add web")
+    lab.sh("ip netns add web; ip link add eth1 type veth peer name far; ip link set eth1 up")
     path = tmp_path / "vmnet.toml"
     path.write_text(_CONFIG)
     yield path
@@ -56,16 +63,16 @@ def _web(lab: Lab) -> dict[str, Any]:
 
 
 def test_up_makes_wires_and_down_takes_them(lab: Lab, config: Path) -> None:
-    assert len(_changed(_vmnet(lab, config, "up", "--json"))) == 5
+    assert len(_changed(_vmnet(lab, config, "up", "--json"))) == 7
     assert lab.link("tun0")["linkinfo"]["info_data"]["user"] == "nobody"
     assert "10.77.0.0/16 dev tun0" in checked(["ip", "route"]).out
     assert (_web(lab)["mtu"], _web(lab)["addr_info"][0]["local"]) == (1400, "10.0.0.9")
     assert _changed(_vmnet(lab, config, "up", "--json")) == []
     lab.sh("ip netns del web; ip netns add web")
     assert _changed(_vmnet(lab, config, "up", "--json")) == ["patch br0 netns:web"]
-    assert len(_changed(_vmnet(lab, config, "down", "--json"))) == 5
+    assert len(_changed(_vmnet(lab, config, "down", "--json"))) == 7
     assert [path for path in lab.leftovers() if "netns" not in path] == []
-    assert lab.links() == {}
+    assert set(lab.links()) == {"eth1", "far"}
     assert _changed(_vmnet(lab, config, "down", "--json")) == []
 
 
@@ -73,7 +80,7 @@ def test_the_lines_of_a_dry_run_do_the_same(lab: Lab, config: Path) -> None:
     checked(["sh", "-e"], input=_vmnet(lab, config, "up", "--dry-run").out)
     assert _changed(_vmnet(lab, config, "up", "--json")) == []
     checked(["sh", "-e"], input=_vmnet(lab, config, "down", "--dry-run").out)
-    assert lab.links() == {}
+    assert set(lab.links()) == {"eth1", "far"}
     assert _changed(_vmnet(lab, config, "down", "--json")) == []
 
 
@@ -83,4 +90,4 @@ def test_down_leaves_what_a_program_has_open(lab: Lab, config: Path) -> None:
         done = lab.vmnet("--config", str(config), "down", "--json", status=6)
         assert [part["what"] for part in done.json["parts"] if part["error"]] == ["tun tun0"]
     _vmnet(lab, config, "down")
-    assert lab.links() == {}
+    assert set(lab.links()) == {"eth1", "far"}

@@ -77,7 +77,15 @@ from vmnet.model.step import (
     Where,
 )
 from vmnet.model.vlan import VidRange
-from vmnet.model.wirestep import AddProxy, DropProxy, SetRouting
+from vmnet.model.wire import Mode
+from vmnet.model.wirestep import (
+    AddProxy,
+    CreateMacvtap,
+    DropProxy,
+    GiveMacvtap,
+    OpenMacvtap,
+    SetRouting,
+)
 
 #: A port as a NIC gets it.
 OVS_PORT = replace(
@@ -101,6 +109,9 @@ EVERY_STEP: tuple[Step, ...] = (
     SetRouting(LINK),
     AddProxy(LINK, "10.0.0.5"),
     DropProxy(LINK, "2001:db8::5"),
+    CreateMacvtap("tap0", Ref("eth0", 2), Mode.VEPA, MAC),
+    OpenMacvtap(LINK, 2),
+    GiveMacvtap(LINK, 1000),
     DropOvsPort("tap0", "br0", limited=True),
     DeleteLink(LINK),
     CreateBridge("br0", "52:00:00:00:00:01"),

@@ -70,7 +70,14 @@ from vmnet.model.step import (
     SetVlanFiltering,
     Step,
 )
-from vmnet.model.wirestep import AddProxy, DropProxy, SetRouting
+from vmnet.model.wirestep import (
+    AddProxy,
+    CreateMacvtap,
+    DropProxy,
+    GiveMacvtap,
+    OpenMacvtap,
+    SetRouting,
+)
 from vmnet.plan.attach import plan_attach, plan_run
 from vmnet.plan.detach import plan_detach
 
@@ -92,6 +99,12 @@ FORMS: dict[type[Step], list[str]] = {
         f"sysctl -q -w net/ipv4/conf/tap0/{key}=1"
         for key in ("forwarding", "proxy_arp", "rp_filter")
     ],
+    CreateMacvtap: [
+        f"ip link add link eth0 name tap0 address {MAC} type macvtap mode vepa",
+        "ip link set dev tap0 allmulticast on",
+    ],
+    OpenMacvtap: [],
+    GiveMacvtap: [],
     AddProxy: ["ip neighbour add proxy 10.0.0.5 dev tap0 protocol 118"],
     DropProxy: ["ip neighbour del proxy 2001:db8::5 dev tap0"],
     CreateVeth: ["ip link add dev vmp1-a type veth peer name eth0 netns /run/netns/web"],

@@ -28,6 +28,7 @@ from vmnet.model.step import (
     UnplugDevice,
     UpdateDevice,
 )
+from vmnet.model.wirestep import CreateMacvtap
 from vmnet.model.words import describe
 
 
@@ -72,6 +73,7 @@ def _about(step: Step) -> str:
             | CreateVeth()
             | CreateBridge()
             | CreateIfb()
+            | CreateMacvtap()
             | PassFd()
             | DropOvsPort()
             | CloseFd()

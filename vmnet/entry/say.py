@@ -18,14 +18,13 @@ from vmnet.entry import report, say_others
 from vmnet.formats.shell import plan_lines
 from vmnet.model.port import USUAL, Port, port_settings
 from vmnet.model.step import CreateBridge, DeleteLink, DropTap
-from vmnet.model.wire import wire_phrase, wire_texts
+from vmnet.model.wire import Direct, wire_phrase, wire_texts
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
     from vmnet.errors import VmnetError
     from vmnet.look import Holding, Others, Row
     from vmnet.model.host import Holder
-    from vmnet.model.nic import Nic
     from vmnet.model.patch import PatchWish
     from vmnet.model.step import Plan
     from vmnet.model.tag import Tag
@@ -53,7 +52,7 @@ def reasons(done: Attached) -> None:
     nic, verdict = done.nic, done.verdict
     queues = "1 queue" if nic.queues == 1 else f"{nic.queues} queues"
     report.note(
-        f"{report.safe(nic.vm)} nic {nic.nic}: tap {done.tap}{_where(nic)}, "
+        f"{report.safe(nic.vm)} nic {nic.nic}: {_where(done)}, "
         f"mtu {done.mtu}, {queues}, mac {nic.mac}"
     )
     if nic.port != USUAL:
@@ -62,8 +61,12 @@ def reasons(done: Attached) -> None:
     notes(done.plan.notes)
 
 
-def _where(nic: Nic) -> str:
-    return f" on bridge {nic.bridge}" if nic.wire is None else f", {wire_phrase(nic.wire)}"
+def _where(done: Attached) -> str:
+    nic = done.nic
+    if nic.wire is None:
+        return f"tap {done.tap} on bridge {nic.bridge}"
+    kind = "macvtap" if isinstance(nic.wire, Direct) else "tap"
+    return f"{kind} {done.tap}, {wire_phrase(nic.wire)}"
 
 
 def passing(port: Port, *police: bool) -> str:

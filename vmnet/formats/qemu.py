@@ -16,6 +16,8 @@ from vmnet.errors import InvalidInput
 from vmnet.model.names import netdev_id
 from vmnet.model.nic import DEFAULT_MODEL, Nic, device_properties
 
+#: The first that a shell leaves to its user.
+_FIRST_FD = 3
 _PLACE = re.compile(r"\{(netdev|device)([0-9]{0,9})\}")
 
 
@@ -75,6 +77,21 @@ def by_fds(nic: Nic, mtu: int, tap_fds: list[int], vhost_fds: list[int]) -> Args
     else:
         options["vhost"] = "off"
     return Args(_join("tap", options), _device(nic, mtu))
+
+
+def by_node(nic: Nic, mtu: int, *, vhost: bool) -> Args:
+    """Return the arguments for a macvtap whose node the shell opens, from descriptor 3 on.
+
+    Only since 10.0 QEMU opens one by its name.
+    """
+    fds = ":".join(str(fd) for fd in node_fds(nic.queues))
+    options = {"id": netdev_id(nic.nic), "fds": fds, "vhost": "on" if vhost else "off"}
+    return Args(_join("tap", options), _device(nic, mtu))
+
+
+def node_fds(queues: int) -> range:
+    """Return the descriptors that `by_node` names."""
+    return range(_FIRST_FD, _FIRST_FD + queues)
 
 
 def _device(nic: Nic, mtu: int) -> str:

@@ -10,13 +10,26 @@ from __future__ import annotations
 from typing import assert_never
 
 from vmnet.model.routed import PROTOCOL
-from vmnet.model.wirestep import AddProxy, DropProxy, SetRouting, WireStep
+from vmnet.model.wirestep import (
+    AddProxy,
+    CreateMacvtap,
+    DropProxy,
+    GiveMacvtap,
+    NodeStep,
+    OpenMacvtap,
+    SetRouting,
+    WireStep,
+)
 
 _ROUTING = ("forwarding", "proxy_arp", "rp_filter")
 
 
 def wire_words(step: WireStep) -> list[list[str]]:
     """Return the commands of a step."""
+    if isinstance(step, CreateMacvtap):
+        words = ["ip", "link", "add", "link", step.lower.name, "name", step.name]
+        words += ["address", step.mac, "type", "macvtap", "mode", step.mode.value]
+        return [words, ["ip", "link", "set", "dev", step.name, "allmulticast", "on"]]
     name = step.link.name
     match step:
         case SetRouting():
@@ -26,5 +39,17 @@ def wire_words(step: WireStep) -> list[list[str]]:
             return [[*words, "protocol", str(PROTOCOL)]]
         case DropProxy(_, address):
             return [["ip", "neighbour", "del", "proxy", address, "dev", name]]
+        case _:
+            assert_never(step)
+
+
+def node_line(step: NodeStep) -> str:
+    """Return a comment: which node it is only sysfs tells."""
+    match step:
+        case OpenMacvtap(link, count):
+            queues = "1 queue" if count == 1 else f"{count} queues"
+            return f"# vmnet opens {queues} of {link.name}: /dev/tap<its index>, by its number"
+        case GiveMacvtap(link, uid):
+            return f"# vmnet gives /dev/tap<index of {link.name}> to uid {uid}"
         case _:
             assert_never(step)

@@ -39,11 +39,14 @@ from vmnet.model.step import (
     Ref,
     Step,
 )
+from vmnet.model.wirestep import CreateMacvtap
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
     from vmnet.kernel.places import Places
 
+#: What the kernel calls what a step makes.
+_MAKES = {CreateBridge: "bridge", CreateIfb: "ifb", CreateMacvtap: "macvtap"}
 #: How many links' entries leave the filter in one transaction, all or none of them.
 _FORGOTTEN_TOGETHER = 64
 
@@ -227,7 +230,9 @@ class Apply:
             done.extend(m for place, m in enumerate(group) if place not in error.failed)
             raise refusal(steps[error.position], error) from error
         done.extend(group)
-        if isinstance(first, CreateBridge | CreateIfb) and not self._note_made(first):
+        if isinstance(first, CreateBridge | CreateIfb | CreateMacvtap) and not self._note_made(
+            first
+        ):
             done.pop()  # it is gone, and what has its name now is not ours to undo
             raise of_errno(describe(first), errno.ENODEV)
 
@@ -247,16 +252,15 @@ class Apply:
             raise TypeError(step)
         self._made.update(self._places.carry_out(step, self._netlink))
 
-    def _note_made(self, step: CreateBridge | CreateIfb) -> bool:
+    def _note_made(self, step: CreateBridge | CreateIfb | CreateMacvtap) -> bool:
         """Remember which link was made: another could take its name before the next step."""
         try:
             now = self._netlink.link(step.name)
         except Refused as error:
             raise of_errno(describe(step), error.errno or 0, error.said) from error
-        bridge = isinstance(step, CreateBridge)
-        if now is None or now.kind != ("bridge" if bridge else "ifb"):
+        if now is None or now.kind != _MAKES[type(step)]:
             return False
-        if isinstance(step, CreateBridge) and now.mac != step.mac:
+        if not isinstance(step, CreateIfb) and now.mac != step.mac:
             return False
         self._made[step.name] = now.index
         return True
@@ -285,8 +289,8 @@ class Apply:
 def _groups(moves: Sequence[Move]) -> Iterator[list[Move]]:
     """Yield runs of rtnetlink steps together, and of forgotten links; other steps one by one.
 
-    A new bridge or ifb stands alone: the steps after it need its index, and must not happen to one
-    that somebody else made first.
+    A new bridge, ifb or macvtap stands alone: the steps after it need its index, and must not
+    happen to one that somebody else made first.
     """
     run: list[Move] = []
     for move in moves:
@@ -303,6 +307,7 @@ def _travels(run: Sequence[Move], step: Step) -> bool:
     if isinstance(step, ForgetLink):
         return isinstance(run[0].do, ForgetLink) and len(run) < _FORGOTTEN_TOGETHER
     return all(
-        isinstance(each, NetlinkStep) and not isinstance(each, CreateBridge | CreateIfb)
+        isinstance(each, NetlinkStep)
+        and not isinstance(each, CreateBridge | CreateIfb | CreateMacvtap)
         for each in (run[0].do, step)
     )

@@ -31,7 +31,7 @@ from vmnet.kernel.codecs import (
 from vmnet.kernel.messages import link_message, to_message
 from vmnet.kernel.portmessages import FLAGS
 from vmnet.kernel.rtnetlink import Channel
-from vmnet.model.host import Link, TunFacts
+from vmnet.model.host import Link, MacvtapFacts, TunFacts
 from vmnet.model.hoststep import RestoreIpv6
 from vmnet.model.portstep import UnpinMac
 from vmnet.model.step import NetlinkStep, QuietIpv6, Ref
@@ -199,6 +199,7 @@ def _to_link(message: Any) -> Link:
         tun=_to_tun(info.get_attr("IFLA_INFO_DATA")) if kind == "tun" else None,
         port=_to_port(info) if kind == "tun" and get("IFLA_MASTER") else {},
         vlan_filtering=bool(_of_bridge(kind, info, "IFLA_BR_VLAN_FILTERING")),
+        macvtap=_to_macvtap(message, info) if kind == "macvtap" else None,
         default_pvid=_of_bridge(kind, info, "IFLA_BR_VLAN_DEFAULT_PVID") or 0,
     )
 
@@ -215,6 +216,14 @@ def _to_port(info: Any) -> dict[str, bool]:
     get = getter(data)
     values = {name: get(attribute) for name, attribute in FLAGS.items()}
     return {name: bool(value) for name, value in values.items() if value is not None}
+
+
+def _to_macvtap(message: Any, info: Any) -> MacvtapFacts:
+    data = info.get_attr("IFLA_INFO_DATA")
+    get = getter(message)
+    elsewhere = get("IFLA_LINK_NETNSID") is not None
+    mode = None if data is None else data.get_attr("IFLA_MACVTAP_MODE")
+    return MacvtapFacts(0 if elsewhere else get("IFLA_LINK") or 0, str(mode))
 
 
 def _to_tun(data: Any) -> TunFacts:

@@ -7,7 +7,7 @@ Privilege: reading links needs none; seeing who holds a TAP needs root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from vmnet.errors import NotFound, NotPermitted, Unsupported
@@ -138,16 +138,31 @@ def holders_of(link: Link | None, *, search: bool = False) -> Holders:
         link: the TAP.
         search: go through all processes, even if the kernel shows no sign of a holder.
     """
-    if link is None or not link.is_tap or not (search or link.in_use):
+    if link is None or not link.is_nic:
         return Holders()
-    return holders_of_all([link.name])[link.name]
+    if not (search or link.in_use or link.macvtap is not None):
+        return Holders()
+    return holders_of_all([link])[link.name]
 
 
-def holders_of_all(names: Iterable[str]) -> dict[str, Holders]:
-    """Return who holds each TUN or TAP of these names; one search serves all."""
+def holders_of_all(links: Iterable[Link]) -> dict[str, Holders]:
+    """Return who holds each of these TUNs, TAPs and macvtaps, by name; one search serves all."""
     from vmnet.kernel import processes  # noqa: PLC0415 - psutil costs 45 ms, needed only here
 
-    return processes.holders(names)
+    links = list(links)
+    nodes = dict(_nodes(link for link in links if link.macvtap is not None))
+    return processes.holders((link.name for link in links), nodes)
+
+
+def _nodes(links: Iterable[Link]) -> Iterator[tuple[int, str]]:
+    """Yield the device numbers of macvtaps with their names."""
+    from vmnet.kernel.macvtaps import number_of  # noqa: PLC0415 - most hosts have none
+
+    for link in links:
+        try:
+            yield number_of(link.name, link.index), link.name
+        except OSError:  # it is gone; then nobody holds it
+            continue
 
 
 def may_look_at(pid: int) -> bool:

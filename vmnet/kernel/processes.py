@@ -12,10 +12,11 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -29,21 +30,29 @@ _PROC = Path("/proc")
 #: The numbers are one for all architectures (both calls are younger than that rule).
 _SYS_PIDFD_OPEN, _SYS_PIDFD_GETFD = 434, 438
 _COMMAND_MAX = 120
+#: It starts others and holds no NIC; where it is a program of another kind, in a PID namespace,
+#: not all is seen anyway. Some will not be looked at by root either.
+_INIT = 1
+_NONE: Mapping[int, str] = {}
 
 
-def holders(names: Iterable[str]) -> dict[str, Holders]:
-    """Return who holds each of these TAPs of this network namespace.
+def holders(names: Iterable[str], nodes: Mapping[int, str] = _NONE) -> dict[str, Holders]:
+    """Return who holds each of these links of this network namespace.
 
-    One pass over all processes serves any number of TAPs.
+    One pass over all processes serves any number of them.
+
+    Args:
+        names: of TUNs, TAPs and macvtaps.
+        nodes: names of macvtaps, by the numbers of their device nodes.
     """
-    wanted = set(names)
-    found: dict[str, list[Holder]] = {name: [] for name in wanted}
+    wanted = _Wanted(set(names), nodes)
+    found: dict[str, list[Holder]] = {name: [] for name in wanted.names}
     refused = 0
     for pid in _pids():
         try:
-            taps, vhost = _taps_of(pid, wanted)
+            taps, vhost = _looked_at(pid, wanted)
         except PermissionError:
-            refused += 1
+            refused += pid != _INIT
             continue
         except OSError:
             continue  # it ended while being looked at
@@ -92,8 +101,28 @@ def _hides_processes() -> bool:
         return any(line.split()[1:3] == ["/proc", "proc"] and "hidepid" in line for line in mounts)
 
 
-def _taps_of(pid: int, wanted: set[str]) -> tuple[dict[str, int], int]:
-    """Return how many descriptors of each wanted TAP a process has, and how many of vhost-net."""
+@dataclass(frozen=True)
+class _Wanted:
+    """What is looked for: names of links, and of those that are macvtaps also by their numbers."""
+
+    names: set[str]
+    nodes: Mapping[int, str]
+
+
+def _looked_at(pid: int, wanted: _Wanted) -> tuple[dict[str, int], int]:
+    """Return what `_taps_of` does.
+
+    Of a process that ends meanwhile the kernel says that it may not be looked at, once
+    (fs/proc/base.c proc_pid_readlink).
+    """
+    try:
+        return _taps_of(pid, wanted)
+    except PermissionError:
+        return _taps_of(pid, wanted)
+
+
+def _taps_of(pid: int, wanted: _Wanted) -> tuple[dict[str, int], int]:
+    """Return how many descriptors of each wanted link a process has, and how many of vhost-net."""
     taps: dict[str, int] = {}
     vhost = 0
     folder = _PROC / str(pid) / "fd"
@@ -106,9 +135,22 @@ def _taps_of(pid: int, wanted: set[str]) -> tuple[dict[str, int], int]:
             vhost += 1
         elif target.endswith("/net/tun"):
             name = _tap_of_fd(pid, entry.name)
-            if name in wanted and _is_here(pid, int(entry.name)):
+            if name in wanted.names and _is_here(pid, int(entry.name)):
+                taps[name] = taps.get(name, 0) + 1
+        elif wanted.nodes and target.startswith("/"):
+            name = _macvtap_of_fd(entry, wanted.nodes)
+            if name:
                 taps[name] = taps.get(name, 0) + 1
     return taps, vhost
+
+
+def _macvtap_of_fd(entry: os.DirEntry[str], nodes: Mapping[int, str]) -> str:
+    """Return of which macvtap a descriptor is, whatever its node was called."""
+    try:
+        status = entry.stat()
+    except OSError:
+        return ""
+    return nodes.get(status.st_rdev, "") if stat.S_ISCHR(status.st_mode) else ""
 
 
 def _tap_of_fd(pid: int, fd: str) -> str:

@@ -17,6 +17,7 @@ from vmnet.errors import of_errno
 from vmnet.kernel import devices, ioctl
 from vmnet.kernel.closing import Closing
 from vmnet.kernel.links import Netlink
+from vmnet.kernel.macvtaps import give, open_queue
 from vmnet.kernel.refusals import taken, tun_refusal
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.step import (
@@ -31,6 +32,7 @@ from vmnet.model.step import (
     Step,
     TunStep,
 )
+from vmnet.model.wirestep import GiveMacvtap, NodeStep, OpenMacvtap
 from vmnet.model.words import describe
 
 _TAP_FLAGS = ioctl.IFF_TAP | ioctl.IFF_NO_PI | ioctl.IFF_VNET_HDR
@@ -68,7 +70,7 @@ class Queues:
         for name in list(self._fds):
             self.close(name)
 
-    def carry_out(self, step: TunStep, made: Mapping[str, int]) -> None:
+    def carry_out(self, step: TunStep | NodeStep, made: Mapping[str, int]) -> None:
         """Carry out a step.
 
         Args:
@@ -92,10 +94,18 @@ class Queues:
             case Persist(link):
                 self._ioctl_persist(self._fds[link.name][0], step, persist=True)
             case DropTap(link, multi_queue) | DropTun(link, multi_queue):
-                known = Ref(link.name, link.index or made.get(link.name, 0))
-                self._drop(known, step, multi_queue=multi_queue)
+                self._drop(_known(link, made), step, multi_queue=multi_queue)
+            case OpenMacvtap(link, count):
+                self._open_macvtap(_known(link, made), count, describe(step))
+            case GiveMacvtap(link, uid):
+                give(_known(link, made), uid, describe(step))
             case _:
                 assert_never(step)
+
+    def _open_macvtap(self, link: Ref, count: int, doing: str) -> None:
+        while len(self._fds.get(link.name, ())) < count:
+            fd = open_queue(link, doing, multi_queue=count > 1)
+            self._fds.setdefault(link.name, []).append(fd)
 
     def _open(self, link: Ref, *, multi_queue: bool, exclusive: bool, what: Step) -> bool:
         """Attach one more descriptor to a TAP; False if that link is not there any more."""
@@ -173,6 +183,10 @@ class Queues:
         mine = len(self._fds[link.name])
         if now is not None and now.tun is not None and now.tun.queues > mine:
             raise taken(step, link.name)
+
+
+def _known(link: Ref, made: Mapping[str, int]) -> Ref:
+    return Ref(link.name, link.index or made.get(link.name, 0))
 
 
 def _is_tun(step: Step) -> bool:

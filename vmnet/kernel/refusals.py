@@ -19,9 +19,11 @@ from vmnet.model.step import (
     CreateVeth,
     NetlinkStep,
     SetMaster,
+    SetUp,
     SetVlanFiltering,
     Step,
 )
+from vmnet.model.wirestep import CreateMacvtap
 from vmnet.model.words import describe
 
 
@@ -73,6 +75,8 @@ def refusal(step: NetlinkStep | CreateVeth, error: Refused) -> VmnetError:
             code="mac-used" if step.altname.startswith("vmnet-mac-") else "altname-used",
             remedy=f"`ip link show {step.altname}` shows which link",
         )
+    if isinstance(step, CreateMacvtap | SetUp):
+        return _macvtap_refusal(step, number, error.said)
     if isinstance(step, CreateIfb | Redirect) and number in (errno.EOPNOTSUPP, errno.ENOENT):
         return Unsupported(
             f"cannot {describe(step)}: this kernel has no ifb, or no mirred action ({error.said})",
@@ -105,6 +109,42 @@ def refusal(step: NetlinkStep | CreateVeth, error: Refused) -> VmnetError:
             remedy="`ip link` shows it; call the one in a namespace otherwise with --as",
         )
     return of_errno(describe(step), number, error.said)
+
+
+def _macvtap_refusal(step: CreateMacvtap | SetUp, number: int, said: str) -> VmnetError:
+    """Return what the refusal of a macvtap, or of bringing it up, means."""
+    doing = describe(step)
+    if number == errno.EADDRINUSE:
+        return Conflict(
+            f"cannot {doing}: the NIC it is on, or another link on that, has its address "
+            "(EADDRINUSE)",
+            code="mac-used",
+            remedy="give another with --mac, or leave it out",
+        )
+    if isinstance(step, SetUp):
+        return of_errno(doing, number, said)
+    if number == errno.EEXIST:
+        return Conflict(
+            f"cannot {doing}: a link has that for its name or other name (EEXIST)",
+            code="tap-foreign",
+            remedy=f"`ip link show {step.name}` shows which link",
+        )
+    if number in (errno.EBUSY, errno.EINVAL):
+        lower = step.lower.name
+        return Conflict(
+            f"cannot {doing}: another link has all that {lower!r} receives "
+            f"({said or errno.errorcode[number]})",
+            code="lower-busy",
+            remedy=f"`ip -d link` shows what is on {lower}: a bridge, a bond, or a macvtap of mode "
+            "passthru, which wants it alone",
+        )
+    if number == errno.EOPNOTSUPP:
+        return Unsupported(
+            f"cannot {doing}: this kernel has no macvtap ({said or 'EOPNOTSUPP'})",
+            code="no-kernel-support",
+            remedy="`modprobe macvtap`",
+        )
+    return of_errno(doing, number, said)
 
 
 def _filters(step: Step) -> bool:

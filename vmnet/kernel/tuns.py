@@ -56,7 +56,7 @@ def tun_view(netlink: Netlink, name: str, *, holders: bool = False) -> TunView:
 def _holders(link: Link | None) -> Holders:
     if link is None or link.tun is None:
         return Holders()
-    return holders_of_all([link.name])[link.name]
+    return holders_of_all([link])[link.name]
 
 
 def _taken(netlink: Netlink, mine: int) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from vmnet.kernel.codecs import (
     ACK,
     CREATE,
     DUMP,
+    EXCL,
     REPLACE,
     REQUEST,
     decoded,
@@ -27,10 +28,14 @@ from vmnet.kernel.codecs import (
 from vmnet.kernel.rtnetlink import Channel
 from vmnet.model.ref import Ref
 from vmnet.model.routed import PROTOCOL, Proxy
-from vmnet.model.wirestep import AddProxy, DropProxy, SetRouting, WireStep
+from vmnet.model.wire import Mode
+from vmnet.model.wirestep import AddProxy, CreateMacvtap, DropProxy, SetRouting, WireStep
 
 # linux/rtnetlink.h
-_GETLINK, _SETLINK = 18, 19
+_NEWLINK, _GETLINK, _SETLINK = 16, 18, 19
+_IFF_ALLMULTI = 0x200  # linux/if.h
+#: linux/if_link.h MACVLAN_MODE_*
+_MODES = {Mode.PRIVATE: 1, Mode.VEPA: 2, Mode.BRIDGE: 4, Mode.PASSTHRU: 8}
 _NEWNEIGH, _DELNEIGH, _GETNEIGH = 28, 29, 30
 _NTF_PROXY = 0x08  # linux/neighbour.h
 _ROUTING = ("forwarding", "proxy_arp", "rp_filter")
@@ -38,6 +43,8 @@ _ROUTING = ("forwarding", "proxy_arp", "rp_filter")
 
 def wire_message(step: WireStep, index_of: Callable[[Ref], int]) -> Any:
     """Return the message of a step."""
+    if isinstance(step, CreateMacvtap):
+        return _macvtap(step, index_of(step.lower))
     index = index_of(step.link)
     match step:
         case SetRouting():
@@ -48,6 +55,21 @@ def wire_message(step: WireStep, index_of: Callable[[Ref], int]) -> Any:
             return _proxy(_DELNEIGH, 0, index, address)
         case _:
             assert_never(step)
+
+
+def _macvtap(step: CreateMacvtap, lower: int) -> Any:
+    message = ifinfmsg()
+    head(message, _NEWLINK, REQUEST | ACK | EXCL | CREATE)
+    message["flags"] = message["change"] = _IFF_ALLMULTI
+    data = {"attrs": [("IFLA_MACVTAP_MODE", _MODES[step.mode])]}
+    info = [("IFLA_INFO_KIND", "macvtap"), ("IFLA_INFO_DATA", data)]
+    message["attrs"] = [
+        ("IFLA_IFNAME", step.name),
+        ("IFLA_LINK", lower),
+        ("IFLA_ADDRESS", step.mac),
+        ("IFLA_LINKINFO", {"attrs": info}),
+    ]
+    return message
 
 
 def _routing(index: int) -> Any:

@@ -40,6 +40,19 @@ class TunFacts:
 
 
 @dataclass(frozen=True)
+class MacvtapFacts:
+    """What rtnetlink tells of a macvtap (linux/if_link.h IFLA_MACVLAN_*).
+
+    Attributes:
+        lower: index of the NIC it is on; 0 if that is in another namespace.
+        mode: what it may say to others there, by `ip`'s names.
+    """
+
+    lower: int
+    mode: str
+
+
+@dataclass(frozen=True)
 class Link:
     """A link as rtnetlink shows it.
 
@@ -56,6 +69,7 @@ class Link:
         alias: the text of `ip link set alias`.
         altnames: its other names.
         tun: set for kind `tun`.
+        macvtap: set for kind `macvtap`.
         port: flags of a bridge's port, by `ip`'s names; those that this kernel knows.
         vlan_filtering: it is a bridge that keeps VLANs apart.
         default_pvid: the VLAN in which a new port of it begins; 0 for none.
@@ -76,6 +90,7 @@ class Link:
     port: Mapping[str, bool] = field(default_factory=dict)
     vlan_filtering: bool = False
     default_pvid: int = 0
+    macvtap: MacvtapFacts | None = None
 
     @property
     def tag(self) -> Tag | None:
@@ -88,11 +103,16 @@ class Link:
         return self.tun is not None and self.tun.tap
 
     @property
+    def is_nic(self) -> bool:
+        """Whether it is what a guest's NIC can hang on: a TAP or a macvtap."""
+        return self.is_tap or self.macvtap is not None
+
+    @property
     def in_use(self) -> bool:
         """Whether the kernel shows that a process has this TUN or TAP open.
 
         It need not: of a persistent one with a single queue, whose carrier somebody switched off,
-        only opening it tells.
+        only opening it tells; of a macvtap nothing does.
         """
         tun = self.tun
         return tun is not None and (self.carrier or not tun.persist or tun.queues > 0)
@@ -174,6 +194,8 @@ class NicView:
             in the same VLAN.
         ovs: what Open vSwitch shows; None where it was not asked.
         routed: what the kernel shows of a routed NIC; None for another.
+        lower: the link that a macvtap is, or is to be, on; None for another NIC.
+        node_owner: the uid that may open a macvtap's node; None where there is none.
     """
 
     name: str
@@ -191,6 +213,8 @@ class NicView:
     sharers: tuple[Link, ...] = ()
     ovs: OvsView | None = None
     routed: RoutedView | None = None
+    lower: Link | None = None
+    node_owner: int | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vmnet.model.ref import Ref
+from vmnet.model.wire import Mode
 
 
 @dataclass(frozen=True)
@@ -39,5 +40,41 @@ class DropProxy:
     address: str
 
 
+@dataclass(frozen=True)
+class CreateMacvtap:
+    """Make a macvtap that did not exist; it takes frames to all multicast addresses.
+
+    A guest's driver does not tell the host which of them it wants.
+
+    Attributes:
+        lower: the NIC of the host that it is on.
+        mode: what it may say to other macvtaps there.
+        mac: its own address, which is the guest's.
+    """
+
+    name: str
+    lower: Ref
+    mode: Mode
+    mac: str
+
+
+@dataclass(frozen=True)
+class OpenMacvtap:
+    """Open queues of a macvtap, so that in all `count` are held."""
+
+    link: Ref
+    count: int
+
+
+@dataclass(frozen=True)
+class GiveMacvtap:
+    """Let one uid open a macvtap's node."""
+
+    link: Ref
+    uid: int
+
+
 #: An rtnetlink message each.
-WireStep = SetRouting | AddProxy | DropProxy
+WireStep = SetRouting | AddProxy | DropProxy | CreateMacvtap
+#: Steps about the node of a macvtap.
+NodeStep = OpenMacvtap | GiveMacvtap

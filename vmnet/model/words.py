@@ -83,7 +83,16 @@ from vmnet.model.step import (
     UnplugDevice,
     UpdateDevice,
 )
-from vmnet.model.wirestep import AddProxy, DropProxy, SetRouting, WireStep
+from vmnet.model.wirestep import (
+    AddProxy,
+    CreateMacvtap,
+    DropProxy,
+    GiveMacvtap,
+    NodeStep,
+    OpenMacvtap,
+    SetRouting,
+    WireStep,
+)
 
 
 def describe(step: Step) -> str:
@@ -100,7 +109,7 @@ def describe(step: Step) -> str:
         return _describe_place(step)
     if isinstance(step, AddressStep | RouteStep):
         return _describe_host(step)
-    if isinstance(step, WireStep):
+    if isinstance(step, WireStep | NodeStep):
         return _describe_wire(step)
     if isinstance(step, CreateBridge):
         return f"make bridge {step.name!r}{', filtering VLANs' if step.vlan_filtering else ''}"
@@ -263,13 +272,19 @@ def _describe_setting(  # noqa: C901 - one case for each kind of step
             assert_never(step)
 
 
-def _describe_wire(step: WireStep) -> str:
-    name = repr(step.link.name)
+def _describe_wire(step: WireStep | NodeStep) -> str:
+    name = repr(step.name if isinstance(step, CreateMacvtap) else step.link.name)
     match step:
         case SetRouting():
             return f"set link {name} to forward, answer and check"
         case AddProxy(_, address):
             return f"add the proxy for {address} at link {name}"
+        case CreateMacvtap(_, lower, mode):
+            return f"make macvtap {name} on {lower.name!r}, mode {mode}"
+        case OpenMacvtap(_, count):
+            return f"open {'1 queue' if count == 1 else f'{count} queues'} of macvtap {name}"
+        case GiveMacvtap(_, uid):
+            return f"give macvtap {name} to uid {uid}"
         case DropProxy(_, address):
             return f"remove the proxy for {address} at link {name}"
         case _:

@@ -43,7 +43,9 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import IdleMark, Life, Own, Tag, format_tag, vm_in_tag
+from vmnet.model.wire import Direct
 from vmnet.plan.adjust import adjust, bridge_notes, digest_of, guarded
+from vmnet.plan.direct import direct_left, direct_mtu, plan_direct, plan_direct_run
 from vmnet.plan.ovs import (
     as_link,
     check_offload,
@@ -90,6 +92,9 @@ def plan_attach(
         Busy: a process holds the TAP, and what is asked would break it.
         InvalidInput: the MTU is larger than the bridge's.
     """
+    if isinstance(nic.wire, Direct):
+        check_mac_free(nic, view)
+        return plan_direct(nic, view, _new_tag(nic, view, now, Own.MADE, life))
     bridge = _check_place(nic, view)
     if view.tap is None:
         return Plan(_create(nic, view, bridge, now, life), bridge_notes(nic, bridge, view))
@@ -105,6 +110,9 @@ def plan_run(nic: Nic, view: NicView, now: Moment) -> Plan:
     Raises:
         As `plan_attach`; Busy also if any process holds the TAP.
     """
+    if isinstance(nic.wire, Direct):
+        check_mac_free(nic, view)
+        return plan_direct_run(nic, view, _new_tag(nic, view, now, Own.MADE, Life.PROCESS))
     check_offload(nic)
     bridge = _check_place(nic, view)
     multi = nic.queues > 1
@@ -155,6 +163,8 @@ def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
         NotFound: the TAP or the bridge is gone.
         Conflict: what is left could not be done either.
     """
+    if isinstance(nic.wire, Direct):
+        return direct_left(nic, view, life)
     bridge = _place(nic, view)
     if view.tap is None:
         raise NotFound(
@@ -168,6 +178,17 @@ def plan_left(nic: Nic, view: NicView, life: Life) -> Plan:
 def _place(nic: Nic, view: NicView) -> Link:
     """Return the wished bridge, or what stands for it where the NIC is to be on none."""
     return as_place(view) if nic.wire is not None else check_bridge(nic.bridge, view)
+
+
+def place_mtu(nic: Nic, view: NicView) -> int:
+    """Return the MTU, in bytes, of what a NIC is plugged into, or the one that is wished.
+
+    Raises:
+        VmnetError: it is not there.
+    """
+    return (
+        direct_mtu(nic, view) if isinstance(nic.wire, Direct) else nic.mtu or _place(nic, view).mtu
+    )
 
 
 def _check_place(nic: Nic, view: NicView) -> Link:

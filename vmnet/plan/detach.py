@@ -41,8 +41,10 @@ def plan_detach(link: Link, holders: Holders, *, force: bool, in_use: bool | Non
         Busy: a process holds it, and `force` is not given.
     """
     tag = link.tag
-    if tag is None or link.tun is None:
+    if tag is None or not link.is_nic:
         return Plan()
+    if link.macvtap is not None:
+        return _detach_macvtap(link, tag, holders, force=force)
     in_use = is_held(link, holders) if in_use is None else in_use
     if in_use and not force:
         raise held(link, holders, "detach it")
@@ -54,7 +56,21 @@ def plan_detach(link: Link, holders: Holders, *, force: bool, in_use: bool | Non
     ref = Ref(link.name, link.index)
     if in_use:
         return Plan((Move(DeleteLink(ref)),), notes)
-    return Plan((Move(DropTap(ref, link.tun.multi_queue)),))
+    multi_queue = link.tun is not None and link.tun.multi_queue
+    return Plan((Move(DropTap(ref, multi_queue)),))
+
+
+def _detach_macvtap(link: Link, tag: Tag, holders: Holders, *, force: bool) -> Plan:
+    """Return the step that deletes one: nothing in the kernel keeps it for who has it open.
+
+    Raises:
+        Busy: somebody has, or it cannot be seen that nobody has.
+    """
+    in_use = bool(holders.known)
+    if (in_use or holders.blind) and not force:
+        raise held(link, holders, "delete it")
+    notes = (_breaks(link, tag, holders),) if in_use else ()
+    return Plan((Move(DeleteLink(Ref(link.name, link.index))),), notes)
 
 
 def _opened(link: Link) -> OpenQueues:

@@ -55,6 +55,11 @@ def judge(link: Link, holders: Holders, boottime: int, idle_age: int | None) -> 
         return Fate(link.name, "", 0, "leave", "not vmnet's", Plan())
     if is_held(link, holders):
         return _fate(link, tag, "leave", f"held by {describe(holders)}", Plan())
+    if link.macvtap is not None and holders.blind:
+        return _fate(link, tag, "leave", f"who holds it cannot be seen: {holders.blind}", Plan())
+    if link.macvtap is not None and tag.life is Life.KEPT:
+        # Nothing counts how often one was opened.
+        return _fate(link, tag, "leave", "kept until it is detached", Plan())
     if tag.life is Life.KEPT:
         return _judge_kept(link, tag, boottime, idle_age)
     if tag.life is Life.DOMAIN:

@@ -19,10 +19,15 @@ def is_held(tap: Link, holders: Holders) -> bool:
 def held(tap: Link, holders: Holders, what: str) -> Busy:
     """Return the refusal to touch a TAP that a process has open, with who it is."""
     return Busy(
-        f"tap {tap.name!r} is held by {describe(holders)}: will not {what}",
+        f"{kind_of(tap)} {tap.name!r} is held by {describe(holders)}: will not {what}",
         code="tap-held",
         remedy="stop that process first; `vmnet who " + tap.name + "` shows it",
     )
+
+
+def kind_of(link: Link) -> str:
+    """Return what a NIC's link is called."""
+    return "macvtap" if link.macvtap is not None else "tap"
 
 
 def describe(holders: Holders) -> str:

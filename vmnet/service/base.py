@@ -139,12 +139,12 @@ def vm_lock(vm: str) -> str:
 
 
 def tagged(netlink: Netlink, vm: str | None = None) -> Iterator[tuple[Link, Tag]]:
-    """Return the TAPs that carry vmnet's tag, of one VM or of all, sorted by VM and NIC.
+    """Return the TAPs and macvtaps with vmnet's tag, of one VM or of all, sorted by VM and NIC.
 
     An alias is anybody's to write: on a link of another kind it means nothing.
     """
     vms = () if vm is None else (vm,)
-    ours = [(link, tag) for link, tag in marked(netlink, *vms) if link.is_tap]
+    ours = [(link, tag) for link, tag in marked(netlink, *vms) if link.is_nic]
     return iter(sorted(ours, key=lambda pair: (pair[1].vm, pair[1].nic, pair[0].name)))
 
 

@@ -33,7 +33,7 @@ from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.step import AddDevice, Plan
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Finding, Policy, Reason, Verdict, decide, is_virtio
-from vmnet.plan.attach import check_bridge, plan_left
+from vmnet.plan.attach import place_mtu, plan_left
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.hotplug import (
     cleared,
@@ -153,7 +153,7 @@ def _plug(
             return opening
 
         nic, opening = policed(nic, change)
-        mtu = nic.mtu or check_bridge(nic.bridge, view).mtu
+        mtu = place_mtu(nic, view)
     node = VHOST_NODE if vhost_fds else ""
     plugging = Plan() if plugged else plan_plug(nic, name, mtu, node, seen)
     if not dry_run:

@@ -39,12 +39,14 @@ class Launch:
         nics: what came of each NIC.
         fds: the descriptors QEMU is to inherit.
         made: indexes of the TAPs made for it, which go with the process.
+        macvtaps: indexes of the macvtaps made for it, which do not by themselves.
         done: what was changed on TAPs that were there before, and how it is taken back.
     """
 
     nics: list[Attached] = field(default_factory=list)
     fds: list[int] = field(default_factory=list)
     made: list[int] = field(default_factory=list)
+    macvtaps: list[int] = field(default_factory=list)
     done: list[Move] = field(default_factory=list)
 
     def close(self) -> None:
@@ -73,10 +75,10 @@ class Launch:
             VmnetError: there could be no process to wait for that.
         """
         vm, pid = self.nics[0].nic.vm, os.getpid()
-        taps = self.made
+        taps, macvtaps = self.made, self.macvtaps
         call = stand_by(
             lambda: [(e.message, e.code, e.remedy) for e in self.take_back()],
-            (lambda: clear_after(vm, pid, taps)) if taps else None,
+            (lambda: clear_after(vm, pid, taps, macvtaps)) if taps or macvtaps else None,
         )
         return lambda: [VmnetError(m, code=code, remedy=remedy) for m, code, remedy in call()]
 
@@ -168,7 +170,8 @@ def _prepare_one(
         if not dry_run:
             tap_fds = work.take(name)
             made = netlink.link(name) if view.tap is None else None
-            launch.made += [made.index] if made is not None else []
+            if made is not None:
+                (launch.made if made.is_tap else launch.macvtaps).append(made.index)
             launch.fds += tap_fds
             args = qemu.by_fds(nic, mtu, tap_fds, vhost_fds)
     launch.nics.append(Attached(nic, name, mtu, plan, verdict, args))

@@ -20,15 +20,25 @@ from vmnet.kernel.locks import remove_leftovers
 from vmnet.kernel.observe import bridge_view, holders_of, holders_of_all
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.host import Holders, Link
+from vmnet.model.names import PREFIX, is_made_name
 from vmnet.model.ovs import DropOvsPort
 from vmnet.model.portstep import ForgetLink, RemoveFilter, SetStrict
-from vmnet.model.step import DeleteLink, Plan
+from vmnet.model.step import DeleteLink, Move, Plan, Ref
 from vmnet.model.tag import Tag
 from vmnet.model.wirestep import DropProxy
 from vmnet.model.words import describe
 from vmnet.plan.bridge import is_leftover, plan_bridge_delete
+from vmnet.plan.direct import is_bare_macvtap
 from vmnet.plan.gc import Fate, judge
-from vmnet.service.base import Locks, carry_out, locked_for, of_refusal, opened, tagged
+from vmnet.service.base import (
+    FILTER_LOCK,
+    Locks,
+    carry_out,
+    locked_for,
+    of_refusal,
+    opened,
+    tagged,
+)
 from vmnet.service.outside import clear
 from vmnet.service.uplinks import overdue, put_back_overdue
 from vmnet.service.views import at_switch
@@ -51,11 +61,15 @@ def collect(
     with signals.deferred(), opened() as netlink:
         found = list(tagged(netlink))
         # One search serves all of them, and none is made where nothing is to be done.
-        search = cache(lambda: holders_of_all([link.name for link, _ in found]))
+        search = cache(lambda: holders_of_all(link for link, _ in found))
         work = _Work(netlink, idle, search, dry_run=dry_run)
         some = at_once()
         for start in range(0, len(found), some):
             fates += work.collect(found[start : start + some], errors)
+        for link in list(netlink.links(PREFIX.encode())):
+            if is_bare_macvtap(link) and is_made_name(link.name):
+                with _going_on(errors):
+                    fates += _collect_bare(netlink, link, dry_run=dry_run)
         # A bridge whose making was cut short has no tag and is not yet up; others need no look.
         for name in [b.name for b in netlink.bridges() if not (b.alias or b.up)]:
             with _going_on(errors):
@@ -159,6 +173,21 @@ class _Work:
 
 def _left_alone(link: Link, tag: Tag, why: str) -> Fate:
     return Fate(link.name, tag.vm_name, tag.nic, "leave", why, Plan())
+
+
+def _collect_bare(netlink: Netlink, link: Link, *, dry_run: bool) -> list[Fate]:
+    """Remove a macvtap that got no tag, if nobody is about to give it one.
+
+    Its VM is not known: the lock is that of all that are being made.
+    """
+    with locked_for(FILTER_LOCK, wait=0, dry_run=dry_run):
+        now = netlink.link_by_index(link.index)
+        if now is None or not is_bare_macvtap(now):
+            return []
+        plan = Plan((Move(DeleteLink(Ref(now.name, now.index))),))
+        if not dry_run:
+            carry_out(netlink, plan)
+        return [Fate(now.name, "", 0, "remove", "its making was cut short", plan)]
 
 
 def _put_back(bridge: str, nic: str, *, dry_run: bool) -> list[Fate]:

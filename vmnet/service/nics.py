@@ -25,6 +25,7 @@ from vmnet.model.port import PortAsk
 from vmnet.model.step import DeleteLink, Plan, SetMtu
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Policy, Verdict, decide
+from vmnet.model.wire import Direct
 from vmnet.plan.attach import plan_attach, plan_left, plan_manage
 from vmnet.plan.detach import plan_detach, plan_unmanage
 from vmnet.service.base import (
@@ -129,7 +130,7 @@ def attach(
                 return plan
 
             nic, plan = policed(nic, change)
-            done = _attached(nic, view, plan, verdict)
+            done = _attached(netlink, nic, view, plan, verdict)
             _tell(work, done, tell)
     return done
 
@@ -282,10 +283,29 @@ def mtu_after(plan: Plan, tap: Link | None) -> int:
     return set_to[-1] if set_to or tap is None else tap.mtu
 
 
-def _attached(nic: Nic, view: NicView, plan: Plan, verdict: Verdict) -> Attached:
+def _attached(netlink: Netlink, nic: Nic, view: NicView, plan: Plan, verdict: Verdict) -> Attached:
     mtu = mtu_after(plan, view.tap)
+    if isinstance(nic.wire, Direct):
+        args = qemu.by_node(nic, mtu, vhost=verdict.vhost)
+        plan = Plan(plan.moves, (*plan.notes, _node_note(netlink, nic, view.name)))
+        return Attached(nic, view.name, mtu, plan, verdict, args)
     args = qemu.by_name(nic, view.name, mtu, vhost=verdict.vhost)
     return Attached(nic, view.name, mtu, plan, verdict, args)
+
+
+def _node_note(netlink: Netlink, nic: Nic, name: str) -> str:
+    """Return how a QEMU that is started by hand gets a macvtap's queues."""
+    from vmnet.kernel.macvtaps import node_of  # noqa: PLC0415 - not for TAPs
+
+    link = netlink.link(name)
+    try:
+        node = node_of(name, link.index) if link is not None else "/dev/tapN"
+    except OSError:
+        node = ""
+    if not node:
+        return "there is no node for it in /dev here: `vmnet run` opens it all the same"
+    opened = " ".join(f"{fd}<>{node}" for fd in qemu.node_fds(nic.queues))
+    return f"QEMU wants its node open: `qemu-system-x86_64 ... {opened}`; `vmnet run` does that"
 
 
 def _tell(work: Apply, done: Attached, tell: Callable[[Attached], None] | None) -> None:

@@ -16,20 +16,28 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from vmnet.errors import VmnetError
-from vmnet.kernel import signals
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
-from vmnet.kernel.observe import look_at_filter
+from vmnet.kernel.observe import holders_of, look_at_filter
 from vmnet.kernel.wait import until_ended, until_gone
 from vmnet.kernel.wiremessages import proxies
 from vmnet.model.host import Link
 from vmnet.model.names import IFB_PREFIX
 from vmnet.model.step import DeleteLink, Move, Plan, Ref
-from vmnet.model.tag import vm_in_tag
+from vmnet.model.tag import Life, vm_in_tag
+from vmnet.plan.detach import plan_detach
 from vmnet.plan.filter import sweep
 from vmnet.plan.ovs import stray_ports
 from vmnet.plan.routed import stray_proxies
-from vmnet.service.base import FILTER_LOCK, carry_out, locked_for, marked, opened
+from vmnet.service.base import (
+    FILTER_LOCK,
+    carry_out,
+    changing,
+    locked_for,
+    marked,
+    opened,
+    vm_lock,
+)
 from vmnet.service.views import asked, ports_here
 
 if TYPE_CHECKING:
@@ -89,7 +97,7 @@ def _plan(
     dry_run: bool,
 ) -> Plan:
     found = list(marked(netlink, *vms))
-    alive = {tag.generation for link, tag in found if link.is_tap and link.name not in gone}
+    alive = {tag.generation for link, tag in found if link.is_nic and link.name not in gone}
     stray = [link for link, tag in found if link.kind == "ifb" and tag.generation not in alive]
     if not vms:
         stray += _half_made(netlink.links(IFB_PREFIX.encode()))
@@ -131,15 +139,34 @@ def _half_made(links: Iterable[Link]) -> list[Link]:
     ]
 
 
-def clear_after(vm: str, pid: int, taps: Collection[int]) -> None:
+def clear_after(vm: str, pid: int, taps: Collection[int], macvtaps: Collection[int] = ()) -> None:
     """Wait for the end of a VM that `vmnet run` became, then take away what it has left.
 
     Args:
         vm: its name.
         pid: the process; one that puts itself into the background ends before its TAPs do.
         taps: indexes of the TAPs that go with it.
+        macvtaps: indexes of macvtaps that are to: the kernel keeps them.
     """
     until_ended(pid)
     until_gone(taps)
-    with signals.deferred(), opened() as netlink:
+    for index in macvtaps:
+        _until_let_go(index)
+    with changing(vm_lock(vm), wait=WAIT_SECONDS, dry_run=False) as netlink:
+        for index in macvtaps:
+            link = netlink.link_by_index(index)
+            tag = link.tag if link is not None else None
+            if link is not None and tag is not None and tag.life is Life.PROCESS:
+                carry_out(netlink, plan_detach(link, holders_of(link), force=False))
         clear(netlink, vm, wait=WAIT_SECONDS)
+
+
+def _until_let_go(index: int) -> None:
+    """Wait until nobody has a macvtap open, or it is gone."""
+    while True:
+        with opened() as netlink:
+            link = netlink.link_by_index(index)
+        known = holders_of(link).known
+        if not known:
+            return
+        until_ended(known[0].pid)

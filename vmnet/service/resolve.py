@@ -163,6 +163,11 @@ def owner_of(owner: int | None, there: Link | None) -> int:
         return owner
     if there is not None and there.tun is not None and there.tun.owner is not None:
         return there.tun.owner
+    if there is not None and there.macvtap is not None:
+        from vmnet.kernel.macvtaps import owner_of_node  # noqa: PLC0415 - not for TAPs
+
+        known = owner_of_node(there.name, there.index)
+        return os.geteuid() if known is None else known
     return os.geteuid()
 
 

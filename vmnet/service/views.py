@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from vmnet.errors import Conflict, PeerError, Unsupported
 from vmnet.kernel.links import Netlink
-from vmnet.kernel.observe import nic_view
+from vmnet.kernel.observe import holders_of, nic_view
 from vmnet.kernel.ovsplace import is_here, socket_path
 from vmnet.model.host import Link, NicView
 from vmnet.model.nic import Nic, Wish
@@ -22,7 +22,8 @@ from vmnet.model.ovs import OvsPort, OvsView
 from vmnet.model.port import settle_port
 from vmnet.model.step import PeerStep, Plan
 from vmnet.model.tag import Tag
-from vmnet.model.wire import Routed, wire_phrase
+from vmnet.model.wire import Direct, Routed, wire_phrase
+from vmnet.plan.direct import on_nic
 from vmnet.plan.ovs import is_link_of, kept_port, on_switch, port_first
 from vmnet.plan.routed import on_route
 
@@ -57,7 +58,20 @@ class Views:
 
             seen = routed_view(self.netlink, view.tap, nic.port.addresses, nic.wire.proxy)
             return replace(view, routed=seen)
+        if isinstance(nic.wire, Direct):
+            return self._on_nic(view, nic.wire)
         return replace(view, ovs=self._shown(nic.bridge, view.bridge, view.tap, name))
+
+    def _on_nic(self, view: NicView, wire: Direct) -> NicView:
+        lower = self.netlink.link(wire.lower)
+        there = view.tap
+        if there is None or there.macvtap is None:
+            return replace(view, lower=lower)
+        from vmnet.kernel.macvtaps import owner_of_node  # noqa: PLC0415 - not for TAPs
+
+        owner = owner_of_node(there.name, there.index)
+        # Nothing but a search tells who has a macvtap open.
+        return replace(view, lower=lower, holders=holders_of(there), node_owner=owner)
 
     def settled(self, nic: Nic, wish: Wish, there: Link | None, name: str) -> Nic:
         """Return a NIC as its bridge carries it.
@@ -72,6 +86,8 @@ class Views:
             Unsupported: the bridge does not carry something that is asked for.
         """
         _check_same_wire(nic, there)
+        if isinstance(nic.wire, Direct):
+            return on_nic(nic, guard_asked=bool(wish.port.guard))
         if nic.wire is not None:
             return on_route(nic, guard_asked=bool(wish.port.guard))
         shown = self._shown(nic.bridge, self.netlink.link(nic.bridge), there, name)
