@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from vmnet import service
 from vmnet.entry import hotplug, process, report, say, say_domain
 from vmnet.entry.options import MAKERS
-from vmnet.errors import InvalidInput
+from vmnet.errors import InvalidInput, Unsupported
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.formats.nicspec import parse_nic
@@ -25,6 +25,7 @@ from vmnet.model.nic import Wish
 from vmnet.model.step import Where
 from vmnet.model.tun import TunWish, parse_own_addresses, parse_own_routes
 from vmnet.model.vhost import Policy
+from vmnet.model.wire import wire_texts
 from vmnet.service import Launch
 
 if TYPE_CHECKING:
@@ -156,6 +157,14 @@ def attach(wish: Wish, owner: str | None, target: Target, how: How) -> None:
 def _attach_domain(wish: Wish, owner: str | None, target: Target, how: How) -> None:
     from vmnet.service import live  # noqa: PLC0415 - not every attach is for libvirt
 
+    if wish.wire is not None:
+        kind = next(iter(wire_texts(wish.wire)))
+        raise Unsupported(
+            f"a domain's wish cannot ask for {kind}",
+            code="wire-of-domain",
+            remedy="libvirt makes macvtaps and sockets itself: `<interface type='direct'>`, "
+            "'vhostuser', 'user'; of a QEMU that you start yourself, give --plain",
+        )
     if owner is not None:
         raise InvalidInput(
             "--owner is for a QEMU that you start yourself: libvirt opens its TAPs as root",
