@@ -26,7 +26,8 @@ TIMEOUT_SECONDS = 45
 #: The device nodes whose opening is counted; a start opens some hundred others.
 NODES = ("/dev/net/tun", "/dev/vhost-net")
 _HIT = re.compile(r"\(INJECTED\)|\+\+\+ killed by|--- SIG(?!CHLD)")
-_LINE = re.compile(r"^(?P<pid>\d+) +(?P<call>\w+)\((?P<rest>.*)$", re.MULTILINE)
+#: The pid is left out of a log of one process.
+_LINE = re.compile(r"^(?:(?P<pid>\d+) +)?(?P<call>\w+)\((?P<rest>.*)$", re.MULTILINE)
 #: ioctls on a TUN, a vhost-net or a socket, as strace prints them.
 _OWN_IOCTL = re.compile(r"\d+, (TUN|VHOST|SIOC)")
 _TERMINAL = re.compile(r"ioctl\(\d+, TC\w+")
@@ -101,7 +102,7 @@ class Traced:
 
     def calls(self, name: str) -> list[str]:
         """Return the arguments of all calls of that name by the process that made the most."""
-        by_pid: dict[str, list[str]] = {}
+        by_pid: dict[str | None, list[str]] = {}
         for line in _LINE.finditer(self.log):
             if line["call"] == name:
                 by_pid.setdefault(line["pid"], []).append(line["rest"])
