@@ -152,9 +152,13 @@ def test_a_tap_does_not_change_the_sort_of_its_bridge(lab: Lab, ovs: Switch) -> 
 
 
 def test_it_moves_between_two_bridges_of_open_vswitch(lab: Lab, ovs: Switch) -> None:
-    _attach(lab, "--bridge", "ovs0")
-    _attach(lab, "--bridge", "ovs1")
+    _attach(lab, "--bridge", "ovs0", "--vlan", "10", "--rate-in", "5mbit")
+    port = _attach(lab, "--bridge", "ovs1")["port"]
+    assert (port["vlan"], port["rate-in"]) == ("10", "5mbit")
     assert _home(ovs) == [[], [TAP]]
+    assert ovs.row("port", TAP)["tag"] == 10
+    assert ovs.row("interface", TAP)["ifindex"] == lab.link(TAP)["ifindex"]
+    assert "rate 5Mbit" in checked(["tc", "class", "show", "dev", TAP]).out
     assert _attach(lab)["steps"] == []
 
 
@@ -259,6 +263,15 @@ def test_the_lines_of_a_dry_run_give_the_same(lab: Lab, ovs: Switch) -> None:
     assert "rate 5Mbit" in checked(["tc", "class", "show", "dev", TAP]).out
     assert _attach(lab)["steps"] == []
     _replay(ovs, lab.vmnet("attach", "vm1", "--vlan", "none", "--rate-in", "none", "--dry-run").out)
+    assert _attach(lab)["steps"] == []
+    _replay(ovs, lab.vmnet("detach", "vm1", "--dry-run").out)
+    _nothing_left(lab, ovs)
+
+
+def test_so_do_those_for_a_port_with_a_queue_that_moves_and_goes(lab: Lab, ovs: Switch) -> None:
+    _attach(lab, "--bridge", "ovs0", "--rate-in", "5mbit")
+    _replay(ovs, lab.vmnet("attach", "vm1", "--bridge", "ovs1", "--dry-run").out)
+    assert _home(ovs) == [[], [TAP]]
     assert _attach(lab)["steps"] == []
     _replay(ovs, lab.vmnet("detach", "vm1", "--dry-run").out)
     _nothing_left(lab, ovs)

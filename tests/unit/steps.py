@@ -104,6 +104,7 @@ EVERY_STEP: tuple[Step, ...] = (
     CreateVeth("vmp1-a", "eth0", there="/run/netns/web"),
     InPlace("/proc/7/ns/net", SetUp(LINK)),
     AddOvsPort(OVS_PORT),
+    AddOvsPort(OVS_PORT, replace(OVS_PORT, bridge="br1")),
     SetOvsPort(OVS_PORT, limited=True),
     DropOvsPort("tap0", "br0"),
     SetRouting(LINK),

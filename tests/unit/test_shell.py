@@ -92,6 +92,7 @@ _CLEARED = (
     "ovs-vsctl --if-exists destroy qos tap0"
     " -- clear port tap0 tag trunks vlan_mode external_ids qos"
 )
+_NO_QUEUE = "ovs-vsctl --if-exists destroy qos tap0 -- clear port tap0 qos"
 FORMS: dict[type[Step], list[str]] = {
     CreateTap: ["ip tuntap add dev tap0 mode tap vnet_hdr multi_queue"],
     CreateTun: ["ip tuntap add dev tun0 mode tun"],
@@ -108,11 +109,17 @@ FORMS: dict[type[Step], list[str]] = {
     AddProxy: ["ip neighbour add proxy 10.0.0.5 dev tap0 protocol 118"],
     DropProxy: ["ip neighbour del proxy 2001:db8::5 dev tap0"],
     CreateVeth: ["ip link add dev vmp1-a type veth peer name eth0 netns /run/netns/web"],
-    AddOvsPort: [f"ovs-vsctl add-port br0 tap0 -- {_AS_WISHED}"],
+    AddOvsPort: [
+        f"ovs-vsctl add-port br0 tap0 -- {_AS_WISHED}",
+        (
+            f"{_NO_QUEUE} && ovs-vsctl --if-exists del-port br1 tap0"
+            f" && ovs-vsctl add-port br0 tap0 -- {_AS_WISHED}"
+        ),
+    ],
     SetOvsPort: [f"{_CLEARED} -- {_AS_WISHED}"],
     DropOvsPort: [
         "ovs-vsctl --if-exists del-port br0 tap0",
-        "ovs-vsctl --if-exists destroy qos tap0 -- --if-exists del-port br0 tap0",
+        f"{_NO_QUEUE} && ovs-vsctl --if-exists del-port br0 tap0",
     ],
     InPlace: ["nsenter --net=/proc/7/ns/net ip link set dev tap0 up"],
     OpenQueues: [],

@@ -1,6 +1,6 @@
 """Steps of Open vSwitch's database as lines of `ovs-vsctl`.
 
-Job: one line a step, one transaction each, every word quoted for sh.
+Job: one line a step, every word quoted for sh.
 Leaves to others: the other steps (`vmnet.formats.shell`).
 Privilege: none.
 
@@ -10,29 +10,44 @@ Grammar: ovs-vsctl(8); columns: ovs-vswitchd.conf.db(5).
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
-from vmnet.model.ovs import MARK, AddOvsPort, DropOvsPort, OvsPort, OvsStep, OvsVlans, SetOvsPort
+from vmnet.model.ovs import (
+    MARK,
+    AddOvsPort,
+    DropOvsPort,
+    OvsPort,
+    OvsStep,
+    OvsVlans,
+    SetOvsPort,
+    drop_step,
+)
 
 
 def ovs_line(step: OvsStep) -> str:
     """Return a step as a line."""
     match step:
-        case AddOvsPort(port):
-            commands = [["add-port", port.bridge, port.name], *_commands(port)]
+        case AddOvsPort(port, leaves):
+            line = _line([["add-port", port.bridge, port.name], *_commands(port)])
+            return line if leaves is None else f"{ovs_line(drop_step(leaves))} && {line}"
         case SetOvsPort(port, limited):
             columns = ["tag", "trunks", "vlan_mode", "external_ids", "qos"]
             commands = [["clear", "port", port.name, *columns], *_commands(port)]
             if limited:
                 commands.insert(0, ["--if-exists", "destroy", "qos", port.name])
+            return _line(commands)
         case DropOvsPort(name, bridge, limited):
-            commands = [["--if-exists", "del-port", bridge, name]]
-            if limited:
-                # The database forgets a port that is in no bridge by itself, but no queue.
-                commands.insert(0, ["--if-exists", "destroy", "qos", name])
+            line = _line([["--if-exists", "del-port", bridge, name]])
+            # The database forgets a port that is in no bridge by itself, but no queue; and it lets
+            # no queue go in the transaction in which ovs-vsctl takes its port away.
+            queue = [["--if-exists", "destroy", "qos", name], ["clear", "port", name, "qos"]]
+            return f"{_line(queue)} && {line}" if limited else line
         case _:
             assert_never(step)
+
+
+def _line(commands: Sequence[Sequence[str]]) -> str:
     words = ["ovs-vsctl", *commands[0]]
     for command in commands[1:]:
         words += ["--", *command]

@@ -106,9 +106,11 @@ class AddOvsPort:
 
     Attributes:
         port: the port as it is to be; its index and error are not looked at.
+        leaves: its port on another bridge, which goes in the same transaction.
     """
 
     port: OvsPort
+    leaves: OvsPort | None = None
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,11 @@ class DropOvsPort:
     name: str
     bridge: str
     limited: bool = False
+
+
+def drop_step(port: OvsPort) -> DropOvsPort:
+    """Return the step that takes a port away."""
+    return DropOvsPort(port.name, port.bridge, port.rate is not None)
 
 
 #: Steps that Open vSwitch's database carries out.

@@ -142,8 +142,11 @@ def _describe_place(step: PlaceStep) -> str:
 
 def _describe_ovs(step: OvsStep) -> str:
     match step:
-        case AddOvsPort(port):
-            return f"put link {port.name!r} into bridge {port.bridge!r} of Open vSwitch"
+        case AddOvsPort(port, leaves):
+            if leaves is None:
+                return f"put link {port.name!r} into bridge {port.bridge!r} of Open vSwitch"
+            way = f"from bridge {leaves.bridge!r} to {port.bridge!r}"
+            return f"take port {port.name!r} of Open vSwitch {way}"
         case SetOvsPort(port):
             return f"set VLANs, rate and ids of port {port.name!r} of Open vSwitch"
         case DropOvsPort(name, bridge, limited):

@@ -24,6 +24,7 @@ from vmnet.model.ovs import (
     OvsView,
     OvsVlans,
     SetOvsPort,
+    drop_step,
 )
 from vmnet.model.step import PeerStep
 from vmnet.model.words import describe
@@ -107,8 +108,8 @@ class Ovsdb(Talk):
             PeerError: the database refused, or the daemon could not or did not do it.
         """
         match step:
-            case AddOvsPort(port):
-                self._add(step, port)
+            case AddOvsPort():
+                self._add(step)
             case SetOvsPort(port):
                 self._set(step, port)
             case DropOvsPort():
@@ -122,13 +123,26 @@ class Ovsdb(Talk):
         self.call("unlock", [_DAEMONS_LOCK])
         return not free
 
-    def _add(self, step: AddOvsPort, port: OvsPort) -> None:
+    def _add(self, step: AddOvsPort) -> None:
         if not self._has_daemon():
             raise PeerError(
                 f"cannot {describe(step)}: its daemon does not run",
                 code="ovs-no-daemon",
                 remedy="`systemctl start openvswitch-switch` starts ovs-vswitchd",
             )
+        self._insert(step)
+        try:
+            self._see_taken(step, step.port)
+        except PeerError:
+            # A port without a link behind it would answer nobody, and tell nobody.
+            if step.leaves is None:
+                self._drop(drop_step(step.port), wait=False)
+            else:
+                self._insert(AddOvsPort(step.leaves, step.port))
+            raise
+
+    def _insert(self, step: AddOvsPort) -> None:
+        port = step.port
         there = [["name", "==", port.bridge]]
         row = {"name": port.name, "interfaces": ["named-uuid", "interface"], **_port_row(port)}
         interface = {
@@ -139,7 +153,7 @@ class Ovsdb(Talk):
         self._change(
             step,
             only_if("Bridge", there, "name", [{"name": port.bridge}]),
-            only_if("Port", [["name", "==", port.name]], "name", []),
+            *self._leave(step),
             *_queue(port),
             {"op": "insert", "table": "Interface", "uuid-name": "interface", "row": interface},
             {"op": "insert", "table": "Port", "uuid-name": "port", "row": row},
@@ -150,12 +164,15 @@ class Ovsdb(Talk):
                 "mutations": [["ports", "insert", ["set", [["named-uuid", "port"]]]]],
             },
         )
-        try:
-            self._see_taken(step, port)
-        except PeerError:
-            # A port without a link behind it would answer nobody, and tell nobody.
-            self._drop(DropOvsPort(port.name, port.bridge, port.rate is not None), wait=False)
-            raise
+
+    def _leave(self, step: AddOvsPort) -> list[dict[str, Any]]:
+        """Return what takes away the port that is moved, or sees that there is none."""
+        where = [["name", "==", step.port.name]]
+        (rows,) = self.ask(select("Port", where, ["_uuid"])) if step.leaves is not None else ([],)
+        same = only_if("Port", where, "_uuid", rows)
+        if step.leaves is None or not rows:
+            return [same]
+        return [same, *_removal(drop_step(step.leaves), rows[0]["_uuid"])]
 
     def _see_taken(self, step: OvsStep, port: OvsPort) -> None:
         """Raise unless the daemon has opened the link."""
@@ -198,18 +215,7 @@ class Ovsdb(Talk):
         (rows,) = self.ask(select("Port", where, ["_uuid"]))
         if not rows:
             return
-        bare = {"op": "update", "table": "Port", "where": where, "row": {"qos": EMPTY}}
-        serial = self._change(
-            step,
-            *([bare] if step.limited else []),
-            *_no_queue(step.name, limited=step.limited),
-            {
-                "op": "mutate",
-                "table": "Bridge",
-                "where": [["name", "==", step.bridge]] if step.bridge else [],
-                "mutations": [["ports", "delete", ["set", [rows[0]["_uuid"]]]]],
-            },
-        )
+        serial = self._change(step, *_removal(step, rows[0]["_uuid"]))
         if wait:
             self._see_done(serial)
 
@@ -269,6 +275,21 @@ def _no_queue(name: str, *, limited: bool) -> list[dict[str, Any]]:
     """Return what takes a port's queue away: the database keeps one that nobody uses."""
     where = [["external_ids", "includes", as_map({MARK: name})]]
     return [{"op": "delete", "table": "QoS", "where": where}] if limited else []
+
+
+def _removal(step: DropOvsPort, row: Any) -> list[dict[str, Any]]:
+    where = [["name", "==", step.name]]
+    bare = {"op": "update", "table": "Port", "where": where, "row": {"qos": EMPTY}}
+    return [
+        *([bare] if step.limited else []),
+        *_no_queue(step.name, limited=step.limited),
+        {
+            "op": "mutate",
+            "table": "Bridge",
+            "where": [["name", "==", step.bridge]] if step.bridge else [],
+            "mutations": [["ports", "delete", ["set", [row]]]],
+        },
+    ]
 
 
 def _port(

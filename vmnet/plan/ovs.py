@@ -17,7 +17,14 @@ from dataclasses import replace
 from vmnet.errors import Conflict, Unsupported
 from vmnet.model.host import Link, NicView
 from vmnet.model.nic import USUAL_MTU, Nic
-from vmnet.model.ovs import AddOvsPort, DropOvsPort, OvsBridge, OvsPort, OvsVlans, SetOvsPort
+from vmnet.model.ovs import (
+    AddOvsPort,
+    OvsBridge,
+    OvsPort,
+    OvsVlans,
+    SetOvsPort,
+    drop_step,
+)
 from vmnet.model.port import Port, port_settings
 from vmnet.model.step import Move, Plan
 from vmnet.model.tag import Tag, format_tag, parse_tag
@@ -172,7 +179,8 @@ def port_moves(nic: Nic, view: NicView, tap: Link, tag: Tag) -> list[Move]:
     if _is_stale(port, tap, tag):
         return [_drop(port), _add(wished)]
     if port.bridge != wished.bridge:
-        return [Move(_drop(port).do, AddOvsPort(port)), _add(wished)]
+        # Not one after the other: what it was limited to would be nowhere in between.
+        return [Move(AddOvsPort(wished, port), AddOvsPort(port, wished))]
     if _same(port, wished):
         return []
     back = SetOvsPort(port, wished.rate is not None)
@@ -244,13 +252,8 @@ def _same(port: OvsPort, wished: OvsPort) -> bool:
 
 
 def _add(port: OvsPort) -> Move:
-    return Move(AddOvsPort(port), DropOvsPort(port.name, port.bridge, port.rate is not None))
+    return Move(AddOvsPort(port), drop_step(port))
 
 
 def _drop(port: OvsPort) -> Move:
     return Move(drop_step(port))
-
-
-def drop_step(port: OvsPort) -> DropOvsPort:
-    """Return the step that takes a port away."""
-    return DropOvsPort(port.name, port.bridge, port.rate is not None)

@@ -1,0 +1,217 @@
+"""Commands on a bridge of Open vSwitch that are killed: what is there before, and what is seen.
+
+Each cell has a database and a switch of its own. Only the command itself is traced, so that the
+calls that count are its own: libnftables' process has nothing to do with Open vSwitch.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tests.kill.matrix import NEVER, run_files, shape, strangers
+from tests.kill.strace import INSTALLED, Fault, Traced, traced
+from tests.kill.workers import in_workers
+from tests.netns.commands import until
+from tests.support.lab import Done, Lab, own_namespaces
+from tests.support.ovs import RUN_DIR, Switch, switch
+
+_KILL = "signal=KILL"
+_CALLS = ("sendto", "recvfrom", "sendmsg", "ioctl", "connect", "unlink")
+_TABLES = {
+    "Port": "name,tag,trunks,vlan_mode,external_ids,other_config",
+    "Interface": "name,type,ifindex,error,external_ids",
+    "QoS": "type,other_config,external_ids",
+    "Queue": "external_ids",
+}
+_OF_THE_MOMENT = re.compile(r"(?<=gen=)[0-9a-f]{8}")
+_OWN_OF_A_SWITCH = ("ovs0", "ovs1", "ovs-netdev")
+#: What the database is asked and answers, as strace shows it.
+_OF_THE_DATABASE = re.compile(r'\w+\(\d+, "\{\\"id\\":')
+_NUMBER = re.compile(r'\\"id\\":\d+|\).*')
+_CHANGES = ("insert", "mutate", "update", "delete", '\\"lock\\"')
+_OWN_IOCTL = re.compile(r"ioctl\(\d+, (TUN|SIOC)")
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row.
+
+    Attributes:
+        name: for the test's id.
+        argv: how a user starts it, less the program.
+        prepare: makes what the command is to work on.
+        again: what is done after a kill.
+        status: its exit status when nothing goes wrong.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    prepare: Callable[[Lab], None]
+    again: tuple[str, ...]
+    status: int = 0
+
+    def __str__(self) -> str:
+        """Return a name for a test's id."""
+        return self.name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run that was killed.
+
+    Attributes:
+        run: what it did.
+        home: the host without any NIC.
+        again: what the next command did, and the host then.
+        away: what `detach` and `gc` did after that.
+        left: the host then.
+        files: what is left in /run, but for Open vSwitch's own.
+    """
+
+    run: Traced
+    home: State
+    again: tuple[Done, State]
+    away: list[Done]
+    left: State
+    files: list[str]
+
+    def __str__(self) -> str:
+        """Return what a person needs to find the fault."""
+        return f"{self.run.hits} status={self.run.status}\n{self.run.err}\n{self.again[0]}"
+
+
+def run_cell(command: Command, fault: Fault, k: int, *options: str) -> Cell:
+    """Run a command with the fault in its k-th call, in a place of its own."""
+    with own_namespaces(), switch() as ovs:
+        lab = Lab()
+        ovs.bridge("ovs0")
+        ovs.bridge("ovs1")
+        home = _state(lab, ovs)
+        command.prepare(lab)
+        run = traced([INSTALLED, *command.argv], [*fault.options(k), *options], forks=False)
+        until(lambda: _strangers() == [])
+        done = lab.vmnet(*command.again, status=None)
+        until(lambda: _strangers() == [])
+        again = _state(lab, ovs)
+        away = [lab.vmnet(*words, status=None) for words in (("detach", "vm1"), ("gc",))]
+        left, files = _state(lab, ovs), [f for f in run_files() if not f.startswith(str(RUN_DIR))]
+    return Cell(run, home, (done, again), away, left, files)
+
+
+def _strangers() -> list[str]:
+    return [
+        words
+        for words in strangers()
+        if "ovsdb-server" not in words and "ovs-vswitchd" not in words
+    ]
+
+
+def _state(lab: Lab, ovs: Switch) -> State:
+    """Return links, rates and the database, without what differs between two hosts."""
+    ovs.settle()
+    links, indexes = shape(lab), {name: link["ifindex"] for name, link in lab.links().items()}
+    for name, link in links.items():
+        link.pop("ifindex", None)
+        if name in _OWN_OF_A_SWITCH:
+            link.clear()
+    rates = {name: lab.sh(f"tc class show dev {name}").out for name in links}
+    return {"links": links, "rates": rates, **_database(ovs, indexes)}
+
+
+def _database(ovs: Switch, indexes: dict[str, int]) -> State:
+    words = [["--", f"--columns={columns}", "list", table] for table, columns in _TABLES.items()]
+    answers = ovs.vsctl("--format=json", *(word for each in words for word in each)).splitlines()
+    found = {}
+    for table, answer in zip(_TABLES, answers, strict=True):
+        told = json.loads(_OF_THE_MOMENT.sub("*", answer))
+        rows = [dict(zip(told["headings"], row, strict=True)) for row in told["data"]]
+        for row in rows:
+            if "ifindex" in row:
+                row["ifindex"] = "its own" if row["ifindex"] == indexes.get(row["name"]) else "no"
+        found[table] = sorted(rows, key=str)
+    found["homes"] = [{bridge: sorted(ovs.ports(bridge))} for bridge in ("ovs0", "ovs1")]
+    return found
+
+
+@cache
+def undisturbed(command: Command) -> Cell:
+    """Return a run in which nothing is killed, and all its calls are written down."""
+    every = Fault(",".join(_CALLS), _KILL)
+    (cell,) = in_workers(lambda k: run_cell(command, every, k, "-s", "4096"), [NEVER])
+    assert not cell.run.touched
+    assert cell.run.status == command.status, str(cell)
+    return cell
+
+
+def jobs(command: Command) -> list[tuple[Fault, int]]:
+    """Return where to kill: at each call by which it asks or changes the kernel or the database.
+
+    An answer is waited for with `recvfrom`: killed there, a command does not know what came of its
+    change. Those to mere questions are left out, what comes next is a `sendto` or a `sendmsg`; and
+    so are all but the first of the questions that it repeats until the daemon is ready.
+    """
+    counts: Counter[str] = Counter()
+    wanted = []
+    asked = ""
+    for line in undisturbed(command).run.log.splitlines():
+        call = line.partition("(")[0]
+        counts[call] += 1
+        if call == "sendto":
+            again, asked = asked, _NUMBER.sub("", line)
+        repeated = call == "sendto" and asked == again
+        if not repeated and _matters(call, line, asked):
+            wanted.append((Fault(call, _KILL), counts[call]))
+    return wanted
+
+
+def _matters(call: str, line: str, asked: str) -> bool:
+    if call == "recvfrom":
+        changes = any(word in asked for word in _CHANGES)
+        return changes and _OF_THE_DATABASE.match(line) is not None
+    if call == "ioctl":
+        return _OWN_IOCTL.match(line) is not None
+    return call in ("sendto", "sendmsg") or "/run/" in line
+
+
+def _attach(*words: str) -> tuple[str, ...]:
+    return ("attach", "vm1", "--bridge", *words)
+
+
+def _attached(*words: str) -> Callable[[Lab], None]:
+    def prepare(lab: Lab) -> None:
+        lab.vmnet(*_attach(*words))
+
+    return prepare
+
+
+def _mess(lab: Lab) -> None:
+    """Leave behind a port with a queue whose TAP is gone, and a half-made TAP with its port."""
+    tap = lab.vmnet(*_attach("ovs0", "--rate-in", "5mbit"), "--json").json["tap"]
+    lab.sh(f"ip link del {tap}")
+    tap = lab.vmnet("attach", "vm2", "--bridge", "ovs1", "--json").json["tap"]
+    alias = lab.link(tap)["ifalias"].replace("life=kept", "life=building")
+    lab.sh(f"ip link set dev {tap} alias '{alias}'")
+
+
+_FULL = _attach("ovs0", "--vlan", "10", "--rate-in", "5mbit")
+_OTHER = _attach("ovs0", "--vlan", "11", "--rate-in", "6mbit")
+_RUN = ("run", "vm1", "--nic", "bridge=ovs0,rate-in=5mbit", "--", "sh", "-c", "exit 7")
+_GC, _DETACH = ("gc",), ("detach", "vm1")
+
+ATTACH = Command("attach", _FULL, lambda _: None, _FULL)
+CHANGE = Command("change", _OTHER, _attached(*_FULL[3:]), _OTHER)
+MOVE = Command("move", _attach("ovs1"), _attached(*_FULL[3:]), _attach("ovs1"))
+DETACH = Command("detach", _DETACH, _attached(*_FULL[3:]), _DETACH)
+RUN = Command("run", _RUN, lambda _: None, _FULL, status=7)
+RUN_GC = Command("run-gc", _RUN, lambda _: None, _GC, status=7)
+COLLECT = Command("gc", _GC, _mess, _GC)
+
+ALL = [ATTACH, CHANGE, MOVE, DETACH, RUN, RUN_GC, COLLECT]
