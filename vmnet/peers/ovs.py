@@ -76,6 +76,17 @@ class Ovsdb(Talk):
             for row in rows
         ]
 
+    def catch_up(self) -> None:
+        """Wait until the daemon has done all that the database says; not for one that is not there.
+
+        Who changed it may have been killed before the daemon was ready. A port that is gone and
+        comes again would be none to it, and it would go on with a link that is gone; and when it
+        lets go of a link, it puts one down that has its name by then.
+        """
+        (rows,) = self.ask(select("Open_vSwitch", [], ["next_cfg", "cur_cfg"]))
+        if rows and rows[0]["cur_cfg"] < rows[0]["next_cfg"] and self._has_daemon():
+            self._see_done(rows[0]["next_cfg"])
+
     def marked(self) -> list[OvsPort]:
         """Return the ports that have vmnet's mark."""
         return [port for port in self._ports(self.bridges(), []) if port.mark]

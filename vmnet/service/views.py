@@ -123,6 +123,8 @@ class Views:
         if self._switch is None:
             needed = any(link is not None and link.kind != "bridge" for link in links)
             self._switch = self._stack.enter_context(_asked(needed=needed))
+            if self._switch is not None:
+                self._switch.catch_up()
         return None if self._switch is None else self._switch.view(name, port)
 
 
