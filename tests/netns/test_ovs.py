@@ -102,7 +102,7 @@ def test_vlans_are_set_kept_and_lifted(
     row = ovs.row("port", TAP)
     assert (row["tag"], row["trunks"], row["vlan_mode"]) == tuple(map(_in_set, wanted))
     assert _attach(lab)["steps"] == []
-    assert len(_attach(lab, "--vlan", "none")["steps"]) == 1
+    assert len(_attach(lab, "--vlan", "none")["steps"]) == 2  # the tag's, and the port's
     row = ovs.row("port", TAP)
     assert (row["tag"], row["trunks"], row["vlan_mode"]) == (["set", []],) * 3
     assert set(_ids(ovs, "interface")) == _IDS
@@ -211,6 +211,26 @@ def test_an_emptied_database_is_filled_again(lab: Lab, ovs: Switch) -> None:
     _attach(lab, "--vlan", "10")
     assert _home(ovs)[0] == [TAP]
     assert ovs.row("port", TAP)["tag"] == 10
+
+
+def test_what_went_with_a_port_is_to_be_said_again(lab: Lab, ovs: Switch) -> None:
+    """A NIC that was in one VLAN would be in all of them."""
+    asked = ("--vlan", "10", "--rate-in", "5mbit")
+    _attach(lab, "--bridge", "ovs0", *asked)
+    ovs.vsctl("--", "set", "port", TAP, "qos=[]", "--", "del-port", "ovs0", TAP)
+    assert _refused(lab, "attach", "vm1", status=5) == "port-lost"
+    assert _refused(lab, "attach", "vm1", "--vlan", "10", status=5) == "port-lost"
+    assert _home(ovs) == [[], []]
+    _attach(lab, *asked)
+    assert ovs.row("port", TAP)["tag"] == 10
+    ovs.vsctl("del-port", "ovs0", TAP)
+    ovs.vsctl("add-port", "ovs0", TAP)
+    assert _refused(lab, "attach", "vm1", status=5) == "port-lost"
+    assert _attach(lab, "--no-guard", "--vlan", "11")["port"] == {"vlan": "11", "guard": "off"}
+    assert _attach(lab)["steps"] == []
+    # What somebody sets at a port that is there is theirs.
+    ovs.vsctl("set", "port", TAP, "tag=12")
+    assert _attach(lab)["port"]["vlan"] == "12"
 
 
 def test_without_its_daemon_nothing_is_made_and_all_can_be_taken_away(

@@ -38,7 +38,7 @@ from vmnet.model.step import (
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag
 from vmnet.plan.filter import address_notes
-from vmnet.plan.ovs import moves_port, port_moves, switch_notes, switch_of
+from vmnet.plan.ovs import moves_port, port_moves, switch_digest, switch_notes, switch_of
 from vmnet.plan.passage import plan_passage
 from vmnet.plan.port import restored, vlan_notes
 from vmnet.plan.refusals import held, is_held, not_a_tap, stolen
@@ -128,12 +128,10 @@ def _wished_tag(nic: Nic, tag: Tag, view: NicView, life: Life) -> Tag:
 
 
 def digest_of(nic: Nic, view: NicView) -> str:
-    """Return what stands in the tag for what may pass at a port of a Linux bridge.
-
-    Elsewhere Open vSwitch's database, or the kernel's routes, remember.
-    """
-    elsewhere = switch_of(view) is not None or nic.wire is not None
-    return "" if elsewhere else port_digest(nic.port)
+    """Return what stands in the tag for what may pass; of a routed NIC the kernel's routes tell."""
+    if nic.wire is not None:
+        return ""
+    return switch_digest(nic.port) if switch_of(view) is not None else port_digest(nic.port)
 
 
 def still_arriving(tag: Tag, view: NicView) -> bool:

@@ -25,7 +25,7 @@ from vmnet.model.ovs import (
     SetOvsPort,
     drop_step,
 )
-from vmnet.model.port import Port, port_settings
+from vmnet.model.port import Port, PortAsk, port_digest, port_settings, settle_port
 from vmnet.model.step import Move, Plan
 from vmnet.model.tag import Tag, format_tag, parse_tag
 from vmnet.model.vlan import VidRange, Vlans, merged
@@ -119,9 +119,36 @@ def port_vlans(port: OvsPort) -> Vlans | None:
     return Vlans(vlans.tag, tagged) if tagged or vlans.tag is not None else None
 
 
-def kept_port(port: OvsPort) -> Port:
-    """Return what may pass at a port as it is."""
-    return Port(vlans=port_vlans(port), rate_in=port.rate)
+def switch_digest(port: Port) -> str:
+    """Return what stands in a tag for what may pass at a port there, where no guard holds."""
+    return port_digest(replace(port, guard=True))
+
+
+def kept_port(port: OvsPort | None, tag: Tag, ask: PortAsk) -> Port:
+    """Return what may pass at a TAP's port as it is.
+
+    Args:
+        port: the port of its name, or None.
+        tag: the TAP's tag.
+        ask: what is asked for.
+
+    Raises:
+        Conflict: its port has gone, what was set there with it, and not all of it is asked for
+            again. Without its VLAN a NIC would be in all of them.
+    """
+    mark = parse_tag(port.mark) if port is not None else None
+    if port is not None and mark is not None and mark.generation == tag.generation:
+        return Port(vlans=port_vlans(port), rate_in=port.rate)
+    anew = ask.guard is not None or switch_digest(settle_port(Port(), ask)) == tag.port
+    if tag.port and not anew:
+        raise Conflict(
+            f"the port of {tag.vm_name}'s NIC {tag.nic} at Open vSwitch has gone, and with it what "
+            "may pass there",
+            code="port-lost",
+            remedy="give all its options again as they were, or --network NAME; or say it all "
+            "anew: --no-guard and what else is to hold",
+        )
+    return Port()
 
 
 def wished_port(nic: Nic, name: str, tag: Tag) -> OvsPort:

@@ -97,6 +97,9 @@ def _kept_port(netlink: Netlink, wish: Wish, there: Link | None) -> Port:
         return _routed_port(netlink, wish, there)
     if there is None or tag is None or not tag.port:
         return USUAL
+    place = netlink.link(tag.bridge)
+    if place is not None and place.kind != "bridge":
+        return USUAL  # Open vSwitch's database remembers: `vmnet.service.views`
     bridge = netlink.link_by_index(there.master) if there.master else None
     facts = facts_of(netlink, there, bridge, tag.mac, look_at_filter(needed=False))
     port = port_of(facts, bridge, tag.mac)

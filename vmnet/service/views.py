@@ -84,6 +84,7 @@ class Views:
 
         Raises:
             Unsupported: the bridge does not carry something that is asked for.
+            Conflict: what the NIC had there is lost.
         """
         _check_same_wire(nic, there)
         if isinstance(nic.wire, Direct):
@@ -99,9 +100,10 @@ class Views:
                 code="ovs-cannot",
                 remedy="leave --guard out, or use a Linux bridge",
             )
-        tagged = there is not None and there.tag is not None
-        if tagged and shown.port is not None and wish.network is None:
-            nic = replace(nic, port=settle_port(kept_port(shown.port), wish.port))
+        tag = there.tag if there is not None else None
+        if tag is not None and wish.network is None:
+            kept = kept_port(shown.port, tag, wish.port)
+            nic = replace(nic, port=settle_port(kept, wish.port))
         return on_switch(nic, shown.bridge)
 
     def do(self, step: PeerStep) -> None:
