@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.kill.matrix import NEVER, run_files, shape, strangers
 from tests.kill.strace import INSTALLED, Fault, Traced, traced
+from tests.kill.uplinks import is_change
 from tests.kill.workers import in_workers
 from tests.netns.commands import until
 from tests.support.lab import Done, Lab, own_namespaces
@@ -31,11 +32,9 @@ _TABLES = {
 }
 _OF_THE_MOMENT = re.compile(r"(?<=gen=)[0-9a-f]{8}")
 _OWN_OF_A_SWITCH = ("ovs0", "ovs1", "ovs-netdev")
-#: What the database is asked and answers, as strace shows it.
-_OF_THE_DATABASE = re.compile(r'\w+\(\d+, "\{\\"id\\":')
-_NUMBER = re.compile(r'\\"id\\":\d+|\).*')
+#: Operations of the database's that change it (RFC 7047, 5.2), and its locks.
 _CHANGES = ("insert", "mutate", "update", "delete", '\\"lock\\"')
-_OWN_IOCTL = re.compile(r"ioctl\(\d+, (TUN|SIOC)")
+_OWN_IOCTL = re.compile(r"\d+, (TUN|SIOC)")
 
 State = dict[str, Any]
 
@@ -152,33 +151,38 @@ def undisturbed(command: Command) -> Cell:
 
 
 def jobs(command: Command) -> list[tuple[Fault, int]]:
-    """Return where to kill: at each call by which it asks or changes the kernel or the database.
+    """Return where to kill: at each call that changes something, and at the next one, of any kind.
 
-    An answer is waited for with `recvfrom`: killed there, a command does not know what came of its
-    change. Those to mere questions are left out, what comes next is a `sendto` or a `sendmsg`; and
-    so are all but the first of the questions that it repeats until the daemon is ready.
+    What changes the database is a `sendto`; a command that is killed at the next `recvfrom` does
+    not know what came of it. Calls between that only ask leave nothing else behind.
     """
     counts: Counter[str] = Counter()
     wanted = []
-    asked = ""
+    before = True
     for line in undisturbed(command).run.log.splitlines():
         call = line.partition("(")[0]
+        if call not in _CALLS:  # a signal, an end
+            continue
         counts[call] += 1
-        if call == "sendto":
-            again, asked = asked, _NUMBER.sub("", line)
-        repeated = call == "sendto" and asked == again
-        if not repeated and _matters(call, line, asked):
+        changes = _changes(line)
+        if changes or (before and not _of_python(line)):
             wanted.append((Fault(call, _KILL), counts[call]))
+        before = changes or (before and _of_python(line))
     return wanted
 
 
-def _matters(call: str, line: str, asked: str) -> bool:
-    if call == "recvfrom":
-        changes = any(word in asked for word in _CHANGES)
-        return changes and _OF_THE_DATABASE.match(line) is not None
+def _changes(line: str) -> bool:
+    call, _, rest = line.partition("(")
+    if call == "sendto":
+        return any(word in rest for word in _CHANGES)
     if call == "ioctl":
-        return _OWN_IOCTL.match(line) is not None
-    return call in ("sendto", "sendmsg") or "/run/" in line
+        return _OWN_IOCTL.match(rest) is not None
+    return is_change(line) or (call == "unlink" and "/run/" in rest)
+
+
+def _of_python(line: str) -> bool:
+    """Say whether it is one of the interpreter's questions for a terminal."""
+    return line.startswith("ioctl(") and _OWN_IOCTL.match(line.partition("(")[2]) is None
 
 
 def _attach(*words: str) -> tuple[str, ...]:

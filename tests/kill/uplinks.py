@@ -27,9 +27,7 @@ _HOME = (
     "ip route add default via 10.9.0.254; ip route add 198.51.100.0/24 via 10.9.0.254 metric 50;"
     "ip -6 route add default via fd00:9::fe"
 )
-_MESSAGE = re.compile(
-    r'^(?:\d+ +)?sendmsg\(\d+, \{msg_name=NULL.*?iov_base=("(?:[^"\\]|\\.)*")', re.MULTILINE
-)
+_MESSAGE = re.compile(r'(?:\d+ +)?sendmsg\(\d+, \{msg_name=NULL.*?iov_base=("(?:[^"\\]|\\.)*")')
 _OF_THE_MOMENT = re.compile(r"(?<=gen=)[0-9a-f]{8}| until=\d+")
 #: linux/rtnetlink.h: of each kind's four messages NEW, DEL, GET and SET, the one that asks.
 _GET = 2
@@ -77,12 +75,20 @@ def around_changes(log: str) -> list[int]:
 
     The first, each that changes something, and the one after it.
     """
-    messages = [ast.literal_eval(f"b{text}") for text in _MESSAGE.findall(log)]
-    kinds = [struct.unpack_from("=H", message, 4)[0] for message in messages]
-    changes = [place for place, kind in enumerate(kinds, 1) if kind % 4 != _GET]
+    messages = [line for line in log.splitlines() if _MESSAGE.match(line)]
+    changes = [place for place, line in enumerate(messages, 1) if is_change(line)]
     assert changes
     wanted = {1, *changes, *(place + 1 for place in changes)}
     return sorted(place for place in wanted if place <= len(messages))
+
+
+def is_change(line: str) -> bool:
+    """Say whether a line of strace's is a `sendmsg` that changes something."""
+    found = _MESSAGE.match(line)
+    if found is None:
+        return False
+    kind: int = struct.unpack_from("=H", ast.literal_eval(f"b{found[1]}"), 4)[0]
+    return kind % 4 != _GET
 
 
 def add(*more: str) -> list[str]:
