@@ -18,6 +18,8 @@ from tests.netns.wire import end
 from tests.support.lab import Lab
 from tests.support.ovs import Switch, switch
 
+pytestmark = pytest.mark.long
+
 _HOST_IP, _GUEST_IP = "10.0.0.1", "10.0.0.2"
 
 

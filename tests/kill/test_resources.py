@@ -19,6 +19,8 @@ from tests.kill.matrix import run_cells, shape, walk
 from tests.kill.strace import INSTALLED, Fault
 from tests.support.lab import Done, Lab, run
 
+pytestmark = pytest.mark.long
+
 #: Every call by which a command gets at something that can run out, or hears of a change.
 _RUNNING_OUT = (
     Fault("socket", "error=EMFILE"),
