@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,6 +96,42 @@ def test_a_routed_guest_is_reached_through_this_host(lab: Lab, tmp_path: Path) -
             guest.kill()
         until(lambda: set(lab.links()) == {"eth1"})
         until(lambda: lab.sh("ip neighbour show proxy; ip -6 neighbour show proxy").out == "")
+
+
+@pytest.fixture
+def everybodys() -> Iterator[Path]:
+    """A folder in which anybody may write: pytest's own are its user's."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
+def test_a_guest_of_user_mode_goes_out_and_is_reached_by_its_forwarded_port(
+    lab: Lab, everybodys: Path
+) -> None:
+    """By a vmnet without any privilege: all it needs is passt."""
+    console = everybodys / "console"
+    words = ("vmip0=10.99.0.11/24", "vmgw0=10.99.0.1", "vmping=10.98.0.2:3")
+    with place() as beyond:
+        lab.sh(
+            f"ip link set lo up; ip link add eth1 type veth peer name eth0 netns {beyond.pid};"
+            "ip link set eth1 up; ip address add 10.99.0.11/24 dev eth1;"
+            "ip route add default via 10.99.0.1;"
+            "sysctl -q -w net.ipv4.ping_group_range='0 65535'"
+        )
+        beyond.sh("ip link set eth0 up; ip address add 10.99.0.1/24 dev eth0;"
+                  "ip address add 10.98.0.2/32 dev lo")  # fmt: skip
+        nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+        run = vmnet_run("vm1", "user=on,forward=7007:7")
+        argv = [*nobody, "--inh-caps=-all", *run, *told(console, *words)]
+        with started(argv, console) as guest:
+            facts = guest.wait_ready()
+            assert facts["eth0"]["mtu"] == "65520"
+            guest.wait_for(lambda: "ping=10.98.0.2" in guest.console(), 20)
+            assert "3 packets received" in guest.console()
+            assert echoed([], "127.0.0.1", 7007)
+            guest.kill()
+        assert set(lab.links()) == {"eth1"}
 
 
 @pytest.mark.parametrize("queues", [1, 2])

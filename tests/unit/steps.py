@@ -82,9 +82,11 @@ from vmnet.model.wirestep import (
     AddProxy,
     CreateMacvtap,
     DropProxy,
+    EndPasst,
     GiveMacvtap,
     OpenMacvtap,
     SetRouting,
+    StartPasst,
 )
 
 #: A port as a NIC gets it.
@@ -113,6 +115,8 @@ EVERY_STEP: tuple[Step, ...] = (
     CreateMacvtap("tap0", Ref("eth0", 2), Mode.VEPA, MAC),
     OpenMacvtap(LINK, 2),
     GiveMacvtap(LINK, 1000),
+    StartPasst(0, 65520, ((2222, 22), (8080, 80))),
+    EndPasst(0),
     DropOvsPort("tap0", "br0", limited=True),
     DeleteLink(LINK),
     CreateBridge("br0", "52:00:00:00:00:01"),

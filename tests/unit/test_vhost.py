@@ -123,6 +123,8 @@ def test_reason_codes_are_a_contract() -> None:
         "features",
         "open-failed",
         "domain-not-kvm",
+        "wire-user",
+        "wire-vhost-user",
         "driver-qemu",
         "plugged-without",
     }

@@ -28,7 +28,7 @@ from vmnet.model.step import (
     UnplugDevice,
     UpdateDevice,
 )
-from vmnet.model.wirestep import CreateMacvtap
+from vmnet.model.wirestep import CreateMacvtap, EndPasst, StartPasst
 from vmnet.model.words import describe
 
 
@@ -47,7 +47,7 @@ def test_the_words_name_the_link_and_go_on_after_cannot(step: Step) -> None:
     assert words.isprintable()
     assert words.split()[0] in {
         *("make", "open", "give", "remove", "delete", "write", "set", "keep"),
-        *("take", "put", "bring", "add", "change", "pass", "plug", "start"),
+        *("take", "put", "bring", "add", "change", "pass", "plug", "start", "end"),
     }
 
 
@@ -79,5 +79,7 @@ def _about(step: Step) -> str:
             | CloseFd()
         ):
             return step.name
+        case StartPasst() | EndPasst():
+            return "passt"
         case _:
             return step.link.name

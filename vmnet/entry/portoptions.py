@@ -38,6 +38,7 @@ _WIRE = {
     "routed": ("", "No bridge: the host routes each --address to the TAP."),
     "proxy": ("LINK", "With --routed: the host answers for the addresses there (ARP, ND)."),
     "vhost-user": ("SOCKET", "No TAP: the rings of a program that forwards itself, e.g. OVS-DPDK."),
+    "server": ("", "With --vhost-user: QEMU makes the socket, that program connects."),
 }
 #: Those of which each one given counts.
 _LISTS = ("trunk", "address")

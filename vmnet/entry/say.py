@@ -18,7 +18,8 @@ from vmnet.entry import report, say_others
 from vmnet.formats.shell import plan_lines
 from vmnet.model.port import USUAL, Port, port_settings
 from vmnet.model.step import CreateBridge, DeleteLink, DropTap
-from vmnet.model.wire import Direct, wire_phrase, wire_texts
+from vmnet.model.vhost import DataPath
+from vmnet.model.wire import Direct, by_socket, wire_phrase, wire_texts
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from vmnet.probe import Check
     from vmnet.service import Attached, Detached, Launch
     from vmnet.service.inventory import DomainRow
+
+
+#: Data paths that do not go through QEMU.
+_FAST = (DataPath.VHOST, DataPath.VHOST_USER)
 
 
 def attached(done: Attached, *, dry_run: bool, as_json: bool) -> None:
@@ -55,7 +60,7 @@ def reasons(done: Attached) -> None:
         f"{report.safe(nic.vm)} nic {nic.nic}: {_where(done)}, "
         f"mtu {done.mtu}, {queues}, mac {nic.mac}"
     )
-    if nic.port != USUAL:
+    if nic.port != USUAL and not by_socket(nic.wire):
         report.note(f"port: {passing(nic.port, nic.police)}")
     data_path(verdict)
     notes(done.plan.notes)
@@ -65,6 +70,8 @@ def _where(done: Attached) -> str:
     nic = done.nic
     if nic.wire is None:
         return f"tap {done.tap} on bridge {nic.bridge}"
+    if not done.tap:
+        return report.safe(wire_phrase(nic.wire))
     kind = "macvtap" if isinstance(nic.wire, Direct) else "tap"
     return f"{kind} {done.tap}, {wire_phrase(nic.wire)}"
 
@@ -78,7 +85,9 @@ def passing(port: Port, *police: bool) -> str:
 
 def data_path(verdict: Verdict) -> None:
     """Say who moves the packets, and why."""
-    path = report.styled(verdict.path.value, "good" if verdict.vhost else "warn", sys.stderr)
+    path = report.styled(
+        verdict.path.value, "good" if verdict.path in _FAST else "warn", sys.stderr
+    )
     report.note(f"data path: {path} ({verdict.reason.value}: {report.safe(verdict.detail)})")
     if verdict.warning:
         report.note(f"warning: vhost-net was asked for and is not used; try: {verdict.remedy}")
@@ -344,12 +353,17 @@ def attached_data(done: Attached) -> dict[str, Any]:
     qemu = (
         None
         if args is None
-        else {"netdev": args.netdev, "device": args.device, "args": args.words()}
+        else {
+            "netdev": args.netdev,
+            "device": args.device,
+            "chardev": args.chardev or None,
+            "args": args.words(),
+        }
     )
     return {
         "vm": nic.vm,
         "nic": nic.nic,
-        "tap": done.tap,
+        "tap": done.tap or None,
         "bridge": nic.bridge or None,
         "wire": wire_texts(nic.wire) or None,
         "mac": nic.mac,

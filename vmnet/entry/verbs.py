@@ -19,13 +19,14 @@ from vmnet.errors import InvalidInput, Unsupported
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.formats.nicspec import parse_nic
+from vmnet.formats.qemumemory import check_shares_memory
 from vmnet.kernel import host
 from vmnet.model.names import link_name
 from vmnet.model.nic import Wish
 from vmnet.model.step import Where
 from vmnet.model.tun import TunWish, parse_own_addresses, parse_own_routes
 from vmnet.model.vhost import Policy
-from vmnet.model.wire import wire_texts
+from vmnet.model.wire import VhostUser, wire_texts
 from vmnet.service import Launch
 
 if TYPE_CHECKING:
@@ -229,6 +230,8 @@ def run(wanted: list[Wish], command: list[str], user: str | None, how: How, *, q
     process.check_program(command[0])
     # A place that names no NIC is an error before anything is made.
     qemu.fill(command, {wish.nic: qemu.Args("", "") for wish in wanted})
+    if any(isinstance(wish.wire, VhostUser) for wish in wanted):
+        check_shares_memory(command)
     launch = service.prepare_run(wanted, config=how.config, dry_run=how.dry_run, wait=how.wait)
     if how.dry_run:
         say.launch(wanted[0].vm, launch, command, as_json=how.as_json)

@@ -17,7 +17,7 @@ from vmnet.model.names import check_link_name
 from vmnet.model.nic import DEFAULT_MODEL, Wish, check_mtu, check_wish
 from vmnet.model.port import PORT_KEYS
 from vmnet.model.vhost import Policy
-from vmnet.model.wire import WIRE_KEYS, Wire, parse_wire
+from vmnet.model.wire import WIRE_KEYS, WIRE_SWITCHES, Wire, by_socket, parse_wire
 
 _BRIDGE_KEYS = ("mtu", "vlan-filtering", "uplinks")
 _VM_KEYS = ("nic", "network", "mac", "mtu", "queues", "vhost", "model", "owner")
@@ -104,9 +104,17 @@ def nic_rule(vm: str, place: int, table: Mapping[str, Any]) -> NicRule:
 
 
 def _wire(table: Mapping[str, Any]) -> Wire | None:
-    switches = {key: "on" if switch(table, key) else None for key in ("routed", "user")}
+    switches = {key: "on" if switch(table, key) else None for key in WIRE_SWITCHES}
     rest = {key: text(table, key) for key in WIRE_KEYS if key not in switches}
-    return parse_wire({**rest, **switches})
+    wire = parse_wire({**rest, **switches})
+    if by_socket(wire):
+        raise InvalidInput(
+            "user and vhost-user are for `vmnet run VM --nic ...`: `vmnet up` could make "
+            "nothing of them",
+            code="wire-of-run",
+            remedy="ask for it where QEMU is started: `vmnet run VM --nic ...`",
+        )
+    return wire
 
 
 def owner_of(table: Mapping[str, Any]) -> str | None:

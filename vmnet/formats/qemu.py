@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from vmnet.errors import InvalidInput
 from vmnet.model.names import netdev_id
 from vmnet.model.nic import DEFAULT_MODEL, Nic, device_properties
+from vmnet.model.wire import VhostUser
 
 #: The first that a shell leaves to its user.
 _FIRST_FD = 3
@@ -28,14 +29,20 @@ class Args:
     Attributes:
         netdev: what follows `-netdev`.
         device: what follows `-device`.
+        chardev: what follows `-chardev`; empty where the netdev needs none.
     """
 
     netdev: str
     device: str
+    chardev: str = ""
 
     def words(self) -> list[str]:
-        """Return them as four words of a command line."""
-        return ["-netdev", self.netdev, "-device", self.device]
+        """Return them as words of a command line."""
+        return [*self.before(), "-netdev", self.netdev, "-device", self.device]
+
+    def before(self) -> list[str]:
+        """Return the words that the netdev needs beside it."""
+        return ["-chardev", self.chardev] if self.chardev else []
 
 
 def by_name(nic: Nic, tap: str, mtu: int, *, vhost: bool) -> Args:
@@ -89,6 +96,27 @@ def by_node(nic: Nic, mtu: int, *, vhost: bool) -> Args:
     return Args(_join("tap", options), _device(nic, mtu))
 
 
+def by_stream(nic: Nic, mtu: int, fd: int) -> Args:
+    """Return the arguments for a socket that QEMU inherits, with frames in it (QEMU 7.2)."""
+    options = {
+        "id": netdev_id(nic.nic),
+        "server": "off",
+        "addr.type": "fd",
+        "addr.str": str(fd),
+    }
+    return Args(_join("stream", options), _device(nic, mtu))
+
+
+def by_vhost_user(nic: Nic, mtu: int, wire: VhostUser) -> Args:
+    """Return the arguments for rings that another program serves."""
+    chardev = f"{netdev_id(nic.nic)}-char"
+    socket = {"id": chardev, "path": wire.socket, **({"server": "on"} if wire.server else {})}
+    options = {"id": netdev_id(nic.nic), "chardev": chardev}
+    if nic.queues > 1:
+        options["queues"] = str(nic.queues)
+    return Args(_join("vhost-user", options), _device(nic, mtu), _join("socket", socket))
+
+
 def node_fds(queues: int) -> range:
     """Return the descriptors that `by_node` names."""
     return range(_FIRST_FD, _FIRST_FD + queues)
@@ -129,8 +157,7 @@ def fill(command: list[str], args: dict[int, Args]) -> list[str]:
 
     filled = [_PLACE.sub(value, word) for word in command]
     for nic, arguments in args.items():
-        if nic not in used:
-            filled += arguments.words()
+        filled += arguments.before() if nic in used else arguments.words()
     return filled
 
 

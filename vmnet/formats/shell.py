@@ -19,7 +19,7 @@ from vmnet.formats.fileshell import file_lines
 from vmnet.formats.hostshell import GEN_MODES, address_words, route_words
 from vmnet.formats.ovsshell import ovs_line
 from vmnet.formats.portshell import filter_lines, port_words, rate_words
-from vmnet.formats.wireshell import node_line, wire_words
+from vmnet.formats.wireshell import node_line, passt_line, wire_words
 from vmnet.model.domain import NICS_KEY, NICS_URI
 from vmnet.model.filestep import FileStep
 from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuardian
@@ -60,7 +60,7 @@ from vmnet.model.step import (
     UnplugDevice,
     UpdateDevice,
 )
-from vmnet.model.wirestep import NodeStep, WireStep
+from vmnet.model.wirestep import NodeStep, PasstStep, WireStep
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -92,6 +92,8 @@ def step_lines(step: Step) -> list[str]:
         return [ovs_line(step)]
     if isinstance(step, MonitorStep):
         return [_monitor_line(step)]
+    if isinstance(step, PasstStep):
+        return [passt_line(step)]
     if isinstance(step, NodeStep):
         return [node_line(step)]
     if isinstance(step, StartGuardian):

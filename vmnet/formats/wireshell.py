@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from vmnet.model.passt import passt_words
 from vmnet.model.routed import PROTOCOL
 from vmnet.model.wirestep import (
     AddProxy,
@@ -17,7 +18,9 @@ from vmnet.model.wirestep import (
     GiveMacvtap,
     NodeStep,
     OpenMacvtap,
+    PasstStep,
     SetRouting,
+    StartPasst,
     WireStep,
 )
 
@@ -53,3 +56,11 @@ def node_line(step: NodeStep) -> str:
             return f"# vmnet gives /dev/tap<index of {link.name}> to uid {uid}"
         case _:
             assert_never(step)
+
+
+def passt_line(step: PasstStep) -> str:
+    """Return a comment: sh has no pairs of sockets."""
+    if isinstance(step, StartPasst):
+        words = " ".join(passt_words(step))
+        return f"# vmnet runs, on one of a pair of sockets: {words}"
+    return f"# vmnet closes the socket of NIC {step.nic}: its passt ends"

@@ -18,6 +18,7 @@ from pathlib import Path
 from vmnet.errors import NotFound, Unsupported, of_errno
 
 _MACHINE_ID = Path("/etc/machine-id")
+_CAP_NET_ADMIN = 12  # linux/capability.h
 #: linux/proc_ns.h PROC_PID_INIT_INO: the first PID namespace of the kernel has this inode.
 _INIT_PID_NS = 0xEFFFFFFC
 
@@ -59,6 +60,14 @@ def in_first_pid_namespace() -> bool:
     """Say whether all processes of the kernel can have a pid here."""
     with _proc():
         return Path("/proc/self/ns/pid").stat().st_ino == _INIT_PID_NS
+
+
+def may_make_links() -> bool:
+    """Say whether this process has CAP_NET_ADMIN (capabilities(7)), in whatever user namespace."""
+    with _proc():
+        status = Path("/proc/thread-self/status").read_text(encoding="ascii", errors="replace")
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> _CAP_NET_ADMIN & 1)
 
 
 @contextmanager

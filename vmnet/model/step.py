@@ -17,7 +17,7 @@ from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuard
 from vmnet.model.ovs import OvsStep
 from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.ref import Ref as Ref  # noqa: PLC0414 - steps and their link from one place
-from vmnet.model.wirestep import NodeStep, WireStep
+from vmnet.model.wirestep import NodeStep, PasstStep, WireStep
 
 #: linux/ipv6.h IPV6_MIN_MTU: with less a link has no IPv6 at all.
 IPV6_MIN_MTU = 1280
@@ -296,7 +296,7 @@ DomainStep = SetMetadata | PlugDevice | UnplugDevice | UpdateDevice
 #: Steps that a running QEMU carries out, asked through its monitor.
 MonitorStep = PassFd | CloseFd | AddNetdev | RemoveNetdev | AddDevice | RemoveDevice
 #: Steps that another program carries out when vmnet asks for them.
-PeerStep = DomainStep | MonitorStep | StartGuardian | OvsStep
+PeerStep = DomainStep | MonitorStep | StartGuardian | OvsStep | PasstStep
 #: Steps done with ioctls on a descriptor of `/dev/net/tun`.
 TunStep = CreateTap | CreateTun | OpenQueues | SetOwner | Persist | DropTap | DropTun
 #: Steps that are one rtnetlink message each; neighbours of this kind travel in one system call.

@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from vmnet.model.names import NIC_MAX, VM_IN_TAG_MAX, decode, encode
 from vmnet.model.nic import QUEUES_MAX
-from vmnet.model.wire import Wire, wire_from, wire_word
+from vmnet.model.wire import LinkWire, wire_from, wire_word
 
 _VERSION = "vmnet/1"
 _DIGITS = re.compile(r"-?[0-9]{1,19}", re.ASCII)
@@ -88,7 +88,7 @@ class Tag:
     idle: IdleMark | None = None
     port: str = ""
     arriving: bool = False
-    wire: Wire | None = None
+    wire: LinkWire | None = None
 
     @property
     def vm_name(self) -> str:

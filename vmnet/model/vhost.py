@@ -9,10 +9,11 @@ The reason codes are a contract: scripts and the docs (`docs/reference.md`) name
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from vmnet.errors import InvalidInput, VhostUnavailable
+from vmnet.model.wire import SocketWire, User
 
 
 class Policy(StrEnum):
@@ -30,6 +31,7 @@ class DataPath(StrEnum):
     VHOST = "vhost"  # the kernel's vhost-net
     USERSPACE = "userspace"  # QEMU itself, paravirtual rings
     EMULATED = "emulated"  # QEMU itself, register by register
+    VHOST_USER = "vhost-user"  # another program, paravirtual rings
 
 
 class Reason(StrEnum):
@@ -51,6 +53,8 @@ class Reason(StrEnum):
     NOT_KVM = "domain-not-kvm"
     DRIVER_QEMU = "driver-qemu"
     PLUGGED = "plugged-without"
+    WIRE_USER = "wire-user"
+    WIRE_VHOST_USER = "wire-vhost-user"
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,30 @@ def decide(policy: Policy, model: str, finding: Finding | None) -> Verdict:
     return Verdict(
         path, finding.reason, finding.detail, finding.remedy, warning=policy is Policy.PREFER
     )
+
+
+def decide_wire(policy: Policy, model: str, wire: SocketWire) -> Verdict:
+    """Say who moves the packets of a NIC that vhost-net can never serve.
+
+    Raises:
+        VhostUnavailable: vhost was required.
+        InvalidInput: the device model cannot be served by this wire.
+    """
+    remedy = "put the NIC on a bridge, a routed TAP or a macvtap"
+    if isinstance(wire, User):
+        detail = "passt hands on what the guest sends by sockets of its own"
+        return decide(policy, model, Finding(Reason.WIRE_USER, detail, remedy))
+    if not is_virtio(model):
+        raise InvalidInput(
+            f"device model {model} has no rings that another program could serve",
+            code="bad-model",
+            remedy="use virtio-net-pci with vhost-user",
+        )
+    detail = f"the program at {wire.socket} serves the guest's rings"
+    if policy is Policy.OFF:  # which is about vhost-net
+        policy = Policy.AUTO
+    served = decide(policy, model, Finding(Reason.WIRE_VHOST_USER, detail, remedy))
+    return replace(served, path=DataPath.VHOST_USER)
 
 
 def _not_looked(policy: Policy, model: str) -> Finding:

@@ -54,7 +54,13 @@ class Routed:
 
 @dataclass(frozen=True)
 class User:
-    """Sockets of a process of the user's own, passt: no privilege, no link."""
+    """Sockets of a process of the user's own, passt: no privilege, no link.
+
+    Attributes:
+        forward: pairs of TCP ports: one of this host's loopback, and the guest's that it leads to.
+    """
+
+    forward: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,16 +68,24 @@ class VhostUser:
     """The rings of a program that forwards packets itself, such as Open vSwitch with DPDK.
 
     Attributes:
-        socket: the path of its socket.
+        socket: the path of the socket at which the two meet.
+        server: QEMU makes it, and that program connects; otherwise that program made it.
     """
 
     socket: str
+    server: bool = False
 
 
-Wire = Direct | Routed | User | VhostUser
+#: What shows as a link of this host, and what does not.
+LinkWire = Direct | Routed
+SocketWire = User | VhostUser
+Wire = LinkWire | SocketWire
 #: The keys of the settings as text, in the order they are shown.
-WIRE_KEYS = ("direct", "mode", "routed", "proxy", "user", "vhost-user")
-_SWITCHES = ("routed", "user")
+WIRE_KEYS = ("direct", "mode", "routed", "proxy", "user", "forward", "vhost-user", "server")
+#: Those that are on or off.
+WIRE_SWITCHES = ("routed", "user", "server")
+_KINDS = ("direct", "routed", "user", "vhost-user")
+_PORT_MAX = 65535
 _ON = ("on", "yes", "true")
 _OFF = ("off", "no", "false")
 
@@ -86,8 +100,10 @@ def parse_wire(texts: Mapping[str, str | None]) -> Wire | None:
         InvalidInput: a value that can never be, or two wires.
     """
     said = {key: text for key, text in texts.items() if text is not None}
-    switched = [key for key in _SWITCHES if _is_on(key, said.get(key))]
-    kinds = [key for key in ("direct", *switched, "vhost-user") if key in said]
+    for key in WIRE_SWITCHES:
+        if not _is_on(key, said.get(key)):
+            said.pop(key, None)
+    kinds = [key for key in _KINDS if key in said]
     if len(kinds) > 1:
         raise InvalidInput(
             f"{kinds[0]} and {kinds[1]} exclude each other: a NIC has one wire",
@@ -97,15 +113,17 @@ def parse_wire(texts: Mapping[str, str | None]) -> Wire | None:
     kind = kinds[0] if kinds else ""
     _check_belongs("mode", "direct", kind, said)
     _check_belongs("proxy", "routed", kind, said)
+    _check_belongs("forward", "user", kind, said)
+    _check_belongs("server", "vhost-user", kind, said)
     match kind:
         case "direct":
             return Direct(_link(said["direct"], "direct"), _mode(said.get("mode")))
         case "routed":
             return Routed(_link(said["proxy"], "proxy") if "proxy" in said else "")
         case "user":
-            return User()
+            return User(_forward(said["forward"]) if "forward" in said else ())
         case "vhost-user":
-            return VhostUser(_socket(said["vhost-user"]))
+            return VhostUser(_socket(said["vhost-user"]), "server" in said)
         case _:
             return None
 
@@ -117,25 +135,42 @@ def wire_texts(wire: Wire | None) -> dict[str, str]:
             return {"direct": lower, "mode": mode.value}
         case Routed(proxy):
             return {"routed": "on", **({"proxy": proxy} if proxy else {})}
-        case User():
-            return {"user": "on"}
-        case VhostUser(socket):
-            return {"vhost-user": socket}
+        case User(forward):
+            ports = ",".join(f"{host}:{guest}" for host, guest in forward)
+            return {"user": "on", **({"forward": ports} if ports else {})}
+        case VhostUser(socket, server):
+            return {"vhost-user": socket, **({"server": "on"} if server else {})}
         case None:
             return {}
 
 
-def wire_word(wire: Wire) -> str:
+def wire_word(wire: LinkWire) -> str:
     """Return a wire as one word, for its tag: `routed`, `direct:eth0`."""
-    return ":".join(key if text == "on" else f"{key}:{text}" for key, text in _said(wire))
+    return ":".join(_words(wire, ":"))
 
 
 def wire_phrase(wire: Wire) -> str:
     """Return a wire for a person: `routed`, `direct eth0`."""
-    return wire_word(wire).replace(":", " ")
+    return " ".join(_words(wire, " "))
 
 
-def wire_from(word: str) -> Wire:
+def by_socket(wire: Wire | None) -> bool:
+    """Say whether a NIC has no link on this host."""
+    return isinstance(wire, SocketWire)
+
+
+def link_wire(wire: Wire | None) -> LinkWire | None:
+    """Return a wire that has a link, or None for a bridge.
+
+    Raises:
+        TypeError: it has none.
+    """
+    if isinstance(wire, SocketWire):
+        raise TypeError(wire)
+    return wire
+
+
+def wire_from(word: str) -> LinkWire:
     """Return the wire that `wire_word` wrote.
 
     Raises:
@@ -145,19 +180,20 @@ def wire_from(word: str) -> Wire:
     found: dict[str, str] = {}
     while parts:
         key = parts.pop(0)
-        found[key] = "on" if key in _SWITCHES else parts.pop(0) if parts else ""
+        found[key] = "on" if key in WIRE_SWITCHES else parts.pop(0) if parts else ""
     try:
         wire = parse_wire(found) if found.keys() <= set(WIRE_KEYS) else None
     except InvalidInput as error:
         raise ValueError(word) from error
-    if wire is None:
+    if wire is None or isinstance(wire, SocketWire):
         raise ValueError(word)
     return wire
 
 
-def _said(wire: Wire) -> list[tuple[str, str]]:
+def _words(wire: Wire, between: str) -> list[str]:
     usual = ("mode", Mode.BRIDGE.value)
-    return [pair for pair in wire_texts(wire).items() if pair != usual]
+    said = [pair for pair in wire_texts(wire).items() if pair != usual]
+    return [key if text == "on" else f"{key}{between}{text}" for key, text in said]
 
 
 def _is_on(key: str, text: str | None) -> bool:
@@ -182,6 +218,26 @@ def _mode(text: str | None) -> Mode:
     except ValueError:
         known = ", ".join(Mode)
         raise _bad(f"mode {str(text)[:40]!r} is none of a macvtap", f"use {known}") from None
+
+
+def _forward(text: str) -> tuple[tuple[int, int], ...]:
+    pairs = tuple(_ports(each) for each in text.replace("+", ",").split(","))
+    hosts = [host for host, _ in pairs]
+    twice = [host for host in hosts if hosts.count(host) > 1]
+    if twice:
+        raise _bad(f"port {twice[0]} is to lead to two of the guest's", "give it once")
+    return pairs
+
+
+def _ports(text: str) -> tuple[int, int]:
+    host, _, guest = text.partition(":")
+    numbers = [int(n) if n.isascii() and n.isdigit() and len(n) < 6 else 0 for n in (host, guest)]
+    if not all(1 <= number <= _PORT_MAX for number in numbers):
+        raise _bad(
+            f"forward={text[:40]!r} is not a pair of TCP ports",
+            "write HOST:GUEST, e.g. forward=2222:22; several with + between",
+        )
+    return numbers[0], numbers[1]
 
 
 def _socket(text: str) -> str:

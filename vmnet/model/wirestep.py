@@ -74,7 +74,31 @@ class GiveMacvtap:
     uid: int
 
 
+@dataclass(frozen=True)
+class StartPasst:
+    """Start passt on one end of a pair of sockets; it ends when the other one is closed.
+
+    Attributes:
+        nic: the NIC's number.
+        mtu: what the guest is told by DHCP, in bytes.
+        forward: pairs of TCP ports, as in `vmnet.model.wire.User`.
+    """
+
+    nic: int
+    mtu: int
+    forward: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class EndPasst:
+    """Close vmnet's end, so that passt ends."""
+
+    nic: int
+
+
 #: An rtnetlink message each.
 WireStep = SetRouting | AddProxy | DropProxy | CreateMacvtap
 #: Steps about the node of a macvtap.
 NodeStep = OpenMacvtap | GiveMacvtap
+#: Steps about a passt of a NIC's own.
+PasstStep = StartPasst | EndPasst

@@ -90,7 +90,9 @@ from vmnet.model.wirestep import (
     GiveMacvtap,
     NodeStep,
     OpenMacvtap,
+    PasstStep,
     SetRouting,
+    StartPasst,
     WireStep,
 )
 
@@ -123,6 +125,8 @@ def _describe_peer(step: PeerStep) -> str:
         return _describe_domain(step)
     if isinstance(step, MonitorStep):
         return _describe_monitor(step)
+    if isinstance(step, PasstStep):
+        return f"{'start' if isinstance(step, StartPasst) else 'end'} 'passt' for NIC {step.nic}"
     return _describe_ovs(step) if isinstance(step, OvsStep) else _describe_host(step)
 
 

@@ -27,6 +27,7 @@ from vmnet.model.monitor import Qemu, command
 from vmnet.model.names import shorten
 from vmnet.model.ovs import OvsStep
 from vmnet.model.step import CloseFd, DomainStep, PassFd, PeerStep, RemoveDevice, RemoveNetdev
+from vmnet.model.wirestep import PasstStep
 from vmnet.model.words import describe
 from vmnet.peers import refusals
 from vmnet.peers.extras import how_to_bring
@@ -242,7 +243,7 @@ class Monitor:
         Raises:
             VmnetError: QEMU refused, or did not answer.
         """
-        if isinstance(step, DomainStep | PassFd | StartGuardian | OvsStep):
+        if isinstance(step, DomainStep | PassFd | StartGuardian | OvsStep | PasstStep):
             raise TypeError(f"not for a monitor alone: {step}")
         if self._lost is not None and isinstance(step, CloseFd | RemoveNetdev | RemoveDevice):
             return  # the error that lost it says what becomes of what QEMU has

@@ -37,6 +37,7 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import Life, Own, Tag, format_tag
+from vmnet.model.wire import link_wire
 from vmnet.plan.filter import address_notes
 from vmnet.plan.ovs import moves_port, port_moves, switch_digest, switch_notes, switch_of
 from vmnet.plan.passage import plan_passage
@@ -123,7 +124,7 @@ def _wished_tag(nic: Nic, tag: Tag, view: NicView, life: Life) -> Tag:
         life=_life_after(tag, life),
         port=digest_of(nic, view),
         arriving=still_arriving(tag, view),
-        wire=nic.wire,
+        wire=link_wire(nic.wire),
     )
 
 

@@ -43,7 +43,7 @@ from vmnet.model.step import (
     Step,
 )
 from vmnet.model.tag import IdleMark, Life, Own, Tag, format_tag, vm_in_tag
-from vmnet.model.wire import Direct
+from vmnet.model.wire import Direct, link_wire
 from vmnet.plan.adjust import adjust, bridge_notes, digest_of, guarded
 from vmnet.plan.direct import direct_left, direct_mtu, plan_direct, plan_direct_run
 from vmnet.plan.ovs import (
@@ -263,7 +263,7 @@ def _new_tag(nic: Nic, view: NicView, now: Moment, own: Own, life: Life) -> Tag:
         idle=IdleMark(now.boottime, 0) if kept else None,
         port=digest_of(nic, view),
         arriving=now.arriving,
-        wire=nic.wire,
+        wire=link_wire(nic.wire),
     )
 
 

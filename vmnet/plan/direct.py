@@ -187,7 +187,7 @@ def _changes(nic: Nic, view: NicView, there: Link, lower: Link, life: Life) -> I
     if tag.mac != nic.mac and is_held(there, view.holders):
         raise held(there, view.holders, f"change the guest's MAC to {nic.mac}")
     keeps = Life.KEPT if Life.KEPT in (tag.life, life) else life
-    wished = replace(tag, mac=nic.mac, queues=nic.queues, wire=nic.wire, life=keeps)
+    wished = replace(tag, mac=nic.mac, queues=nic.queues, wire=_wire(nic), life=keeps)
     if there.mac != nic.mac:
         yield Move(SetMac(link, nic.mac), SetMac(link, there.mac))
     if nic.mtu is not None and nic.mtu != there.mtu:

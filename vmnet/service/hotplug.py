@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from vmnet.errors import VerificationError, VhostUnavailable, VmnetError
+from vmnet.errors import Unsupported, VerificationError, VhostUnavailable, VmnetError
 from vmnet.formats.config import Config
 from vmnet.kernel import signals
 from vmnet.kernel.apply import Apply
@@ -33,6 +33,7 @@ from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.step import AddDevice, Plan
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Finding, Policy, Reason, Verdict, decide, is_virtio
+from vmnet.model.wire import by_socket, wire_phrase
 from vmnet.plan.attach import place_mtu, plan_left
 from vmnet.plan.detach import plan_detach
 from vmnet.plan.hotplug import (
@@ -109,6 +110,12 @@ def hotplug(
         VmnetError: nothing was changed, or what was changed has been taken back.
     """
     wish = check_wish(wish)
+    if wish.wire is not None and by_socket(wish.wire):
+        raise Unsupported(
+            f"a NIC of {wire_phrase(wish.wire)} cannot be plugged into a QEMU that runs",
+            code="wire-of-run",
+            remedy="ask for it where QEMU is started: `vmnet run VM --nic ...`",
+        )
     with (
         changing(vm_lock(wish.vm), wait=wait, dry_run=dry_run) as netlink,
         _talking(monitor, limit) as qemu,

@@ -23,11 +23,13 @@ from vmnet.model.nic import Nic, Wish, check_wish
 from vmnet.model.portstep import ChangeFilter
 from vmnet.model.step import Move, NetlinkStep, Plan
 from vmnet.model.tag import Life
+from vmnet.model.wire import by_socket
 from vmnet.plan.attach import plan_run
 from vmnet.service.base import changing, moment, placed, planned, policed, vm_lock
 from vmnet.service.nics import Attached, mtu_after, verify
 from vmnet.service.outside import clear_after, cleared_on_failure
 from vmnet.service.resolve import open_vhost, resolve
+from vmnet.service.sockets import is_last_rung, prepare_socket
 from vmnet.service.views import Views
 
 
@@ -36,7 +38,7 @@ class Launch:
     """All a process needs to become QEMU: made by `prepare_run`, used once.
 
     Attributes:
-        nics: what came of each NIC.
+        nics: what came of each NIC, by their numbers.
         fds: the descriptors QEMU is to inherit.
         made: indexes of the TAPs made for it, which go with the process.
         macvtaps: indexes of the macvtaps made for it, which do not by themselves.
@@ -102,6 +104,25 @@ def prepare_run(
     wishes = [check_wish(wish) for wish in wishes]
     _check_one_vm(wishes)
     launch = Launch()
+    sockets = [wish for wish in wishes if by_socket(wish.wire) or is_last_rung(wish)]
+    try:
+        for wish in sockets:
+            nic, fds = prepare_socket(wish, config, dry_run=dry_run)
+            launch.nics.append(nic)
+            launch.fds += fds
+        links = [wish for wish in wishes if wish not in sockets]
+        if links:
+            _prepare_links(launch, links, config, dry_run=dry_run, wait=wait)
+    except BaseException:
+        launch.close()
+        raise
+    launch.nics.sort(key=lambda each: each.nic.nic)
+    return launch
+
+
+def _prepare_links(
+    launch: Launch, wishes: list[Wish], config: Config, *, dry_run: bool, wait: float
+) -> None:
     vm = wishes[0].vm
     with (
         changing(vm_lock(vm), wait=wait, dry_run=dry_run) as netlink,
@@ -117,7 +138,6 @@ def prepare_run(
             work.undo()
             raise
         launch.done = [move for move in work.leave() if _outlives(move)]
-    return launch
 
 
 def _outlives(move: Move) -> bool:

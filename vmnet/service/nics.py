@@ -25,7 +25,7 @@ from vmnet.model.port import PortAsk
 from vmnet.model.step import DeleteLink, Plan, SetMtu
 from vmnet.model.tag import Life, Own
 from vmnet.model.vhost import Policy, Verdict, decide
-from vmnet.model.wire import Direct
+from vmnet.model.wire import Direct, by_socket
 from vmnet.plan.attach import plan_attach, plan_left, plan_manage
 from vmnet.plan.detach import plan_detach, plan_unmanage
 from vmnet.service.base import (
@@ -101,18 +101,18 @@ def attach(
         config: the configuration.
         dry_run: plan only.
         wait: how long to wait for a lock, in seconds.
-        tell: called with the result while it can be taken back; if it raises, it is: what nobody
-            could be told of, nobody would detach.
+        tell: called with the result while it can be taken back; if it raises, it is.
         supposed: for a dry run, bridges that will be there by then, by name.
 
     Raises:
         VmnetError: nothing was changed, or what was changed has been taken back.
     """
-    wish = check_wish(wish)
+    wish, config = check_wish(wish), config or Config()
+    if by_socket(wish.wire):
+        return _attach_socket(wish, owner, config, tell)
     with changing(vm_lock(wish.vm), wait=wait, dry_run=dry_run) as netlink:
-        name = link_name(wish.vm, wish.nic)
-        there = netlink.link(name)
-        nic = resolve(wish, config or Config(), netlink, there, owner_of(owner, there))
+        there = netlink.link(name := link_name(wish.vm, wish.nic))
+        nic = resolve(wish, config, netlink, there, owner_of(owner, there))
         verdict = judge_vhost(nic)
         with (
             cleared_on_failure(netlink, wish.vm, dry_run=dry_run),
@@ -132,6 +132,17 @@ def attach(
             nic, plan = policed(nic, change)
             done = _attached(netlink, nic, view, plan, verdict)
             _tell(work, done, tell)
+    return done
+
+
+def _attach_socket(
+    wish: Wish, owner: int | None, config: Config, tell: Callable[[Attached], None] | None
+) -> Attached:
+    from vmnet.service.sockets import attach_socket  # noqa: PLC0415 - which knows this module
+
+    done = attach_socket(wish, owner, config)
+    if tell is not None:
+        tell(done)
     return done
 
 

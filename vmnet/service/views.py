@@ -86,10 +86,10 @@ class Views:
             Unsupported: the bridge does not carry something that is asked for.
             Conflict: what the NIC had there is lost.
         """
-        _check_same_wire(nic, there)
+        check_same_wire(nic, there)
         if isinstance(nic.wire, Direct):
             return on_nic(nic, guard_asked=bool(wish.port.guard))
-        if nic.wire is not None:
+        if isinstance(nic.wire, Routed):
             return on_route(nic, guard_asked=bool(wish.port.guard))
         shown = self._shown(nic.bridge, self.netlink.link(nic.bridge), there, name)
         if shown is None or shown.bridge is None:
@@ -130,7 +130,7 @@ class Views:
         return None if self._switch is None else self._switch.view(name, port)
 
 
-def _check_same_wire(nic: Nic, there: Link | None) -> None:
+def check_same_wire(nic: Nic, there: Link | None) -> None:
     """Raise `Conflict` if the NIC is there and leaves the host another way."""
     tag = there.tag if there is not None else None
     if tag is None or there is None or type(tag.wire) is type(nic.wire):
