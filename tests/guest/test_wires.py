@@ -12,12 +12,14 @@ import pytest
 from tests.netns.commands import until
 from tests.netns.ends import echoed, place
 from tests.netns.places import put_tmpfs
+from tests.support.dpdk import serving
 from tests.support.guest import (
     GUEST_IP,
     HOST_IP,
     echoes,
     guest_argv,
     pings,
+    shared_memory,
     started,
     told,
     vmnet_run,
@@ -132,6 +134,26 @@ def test_a_guest_of_user_mode_goes_out_and_is_reached_by_its_forwarded_port(
             assert echoed([], "127.0.0.1", 7007)
             guest.kill()
         assert set(lab.links()) == {"eth1"}
+
+
+@pytest.mark.parametrize("maker", ["program", "qemu"])
+def test_a_guest_whose_rings_another_program_serves(lab: Lab, tmp_path: Path, maker: str) -> None:
+    console, socket = tmp_path / "console", tmp_path / "vm1.sock"
+    lab.sh("ip link set lo up")
+    nic = f"vhost-user={socket},server={'on' if maker == 'qemu' else 'off'}"
+    argv = vmnet_run("vm1", nic) + guest_argv(console, GUEST_IP) + shared_memory()
+    argv += ["-global", "virtio-net-pci.vectors=0"]  # with MSI-X an emulating QEMU 7.2 ends there
+    with serving(socket, "served0", client=maker == "qemu"):
+        until(lambda: "served0" in lab.links())
+        lab.sh(f"ip address add {HOST_IP}/24 dev served0; ip link set served0 up")
+        if maker == "program":
+            until(socket.exists)
+        with started(argv, console) as guest:
+            guest.wait_ready()
+            assert pings(GUEST_IP)
+            assert echoes(GUEST_IP)
+            guest.kill()
+    until(lambda: lab.links() == {})
 
 
 @pytest.mark.parametrize("queues", [1, 2])

@@ -15,10 +15,9 @@ import psutil
 import pytest
 
 from tests.netns.commands import until
-from tests.support.guest import QEMU, paused_argv, started, vmnet_run
+from tests.support.guest import QEMU, paused_argv, shared_memory, started, vmnet_run
 from tests.support.lab import VENV_BIN, Lab
 
-_SHARED = ["-object", "memory-backend-memfd,id=mem,size=16M", "-machine", "memory-backend=mem"]
 #: By which a test tells its own passts from others.
 _MTU = str(2000 + os.getpid() % 50000)
 _USER = f"user=on,mtu={_MTU}"
@@ -177,7 +176,7 @@ def test_a_qemu_without_shared_memory_is_not_started(lab: Lab, tmp_path: Path) -
 def test_qemu_makes_the_socket_and_waits_there(lab: Lab, tmp_path: Path) -> None:
     path = tmp_path / "x.sock"
     words = vmnet_run("vm1", f"vhost-user={path},server=on")
-    with started([*words, *paused_argv(), *_SHARED], tmp_path / "none") as qemu:
+    with started([*words, *paused_argv(), *shared_memory(16)], tmp_path / "none") as qemu:
         qemu.wait_for(path.exists)
         assert _failure(lab, "--vhost-user", str(path), "--server", status=6) == "socket-in-use"
         with socket.socket(socket.AF_UNIX) as program:

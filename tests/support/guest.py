@@ -109,6 +109,12 @@ def told(console: Path, *words: str, accel: str = "tcg", smp: int = 1) -> list[s
     ]
 
 
+def shared_memory(megabytes: int = 192) -> list[str]:
+    """Return what else the command line of a guest has whose memory another program may map."""
+    backend = f"memory-backend-memfd,id=mem,size={megabytes}M,share=on"
+    return ["-object", backend, "-machine", "memory-backend=mem"]
+
+
 def paused_argv() -> list[str]:
     """Return the command line of a QEMU that opens its NICs and runs nothing."""
     return [QEMU, "-accel", "tcg", "-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-S"]
