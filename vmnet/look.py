@@ -7,7 +7,7 @@ Privilege: reading links needs none; seeing other users' processes needs root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from vmnet.errors import Conflict, NotFound
@@ -17,7 +17,7 @@ from vmnet.model.host import Holders, Link
 from vmnet.model.names import ALT_NAME_MAX, LINK_NAME_MAX, check_vm_name
 from vmnet.model.tag import Tag
 from vmnet.service.base import opened, tagged
-from vmnet.service.views import switched
+from vmnet.service.views import asked, switched
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,32 @@ def list_patches() -> list[PatchRow]:
             if tag is not None and link.kind == "veth":
                 found.setdefault(tag, []).append(link)
         names = {index: netlink.link_by_index(index) for index in _masters(found.values())}
-    bridges = {index: bridge.name for index, bridge in names.items() if bridge is not None}
+    bridges = {
+        index: bridge.name
+        for index, bridge in names.items()
+        if bridge is not None and bridge.kind == "bridge"
+    }
+    theirs = _ports_of_patches([e for links in found.values() for e in links], bridges)
     rows = [
-        PatchRow(tag.a, tag.b, tuple(links), tuple(bridges.get(e.master, "") for e in links))
+        PatchRow(
+            *(tag.a, tag.b, tuple(links)),
+            tuple(bridges.get(e.master) or theirs.get(e.alias, {}).get(e.name, "") for e in links),
+        )
         for tag, links in found.items()
     ]
     return sorted(rows, key=lambda row: (row.a, row.b))
+
+
+def _ports_of_patches(links: list[Link], linux: Mapping[int, str]) -> dict[str, dict[str, str]]:
+    """Return on which bridge of Open vSwitch links are, by their patch's tag and their names."""
+    if all(link.master in linux for link in links):
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    with asked() as switch:
+        for port in switch.marked() if switch is not None else []:
+            if not port.error:
+                found.setdefault(port.mark, {})[port.name] = port.bridge
+    return found
 
 
 def _masters(found: Iterable[list[Link]]) -> set[int]:

@@ -57,8 +57,13 @@ def _pour(pairs: list[tuple[End, End, bytes]], seconds: float, speed: float) -> 
 def test_a_rate_is_held_both_ways_over_ten_seconds(lab: Lab) -> None:
     into, out = _to_guest(bytes(1400)), _from_guest(bytes(1400))
     with guest(lab, *BOTH) as (near, far):
-        got = _pour([(far, near, into), (near, far, out)], SECONDS, 2 * RATE)
-    assert [one / SECONDS for one in got] == [pytest.approx(RATE, rel=0.1)] * 2
+        for _ in range(3):  # a machine that is busy elsewhere sends less
+            got = _pour([(far, near, into), (near, far, out)], SECONDS, 2 * RATE)
+            rates = [one / SECONDS for one in got]
+            assert max(rates) < 1.1 * RATE
+            if min(rates) > 0.9 * RATE:
+                return
+    pytest.fail(f"{rates} bytes per second, {RATE} are allowed")
 
 
 def test_without_a_rate_all_of_it_arrives(lab: Lab) -> None:

@@ -86,6 +86,7 @@ from vmnet.model.wirestep import (
     GiveMacvtap,
     OpenMacvtap,
     SetRouting,
+    SetTxChecksum,
     StartPasst,
 )
 
@@ -114,6 +115,9 @@ EVERY_STEP: tuple[Step, ...] = (
     DropProxy(LINK, "2001:db8::5"),
     CreateMacvtap("tap0", Ref("eth0", 2), Mode.VEPA, MAC),
     OpenMacvtap(LINK, 2),
+    SetTxChecksum(LINK, on=False),
+    SetTxChecksum(LINK, on=True),
+    InPlace("/proc/7/ns/net", SetTxChecksum(LINK, on=False)),
     GiveMacvtap(LINK, 1000),
     StartPasst(0, 65520, ((2222, 22), (8080, 80))),
     EndPasst(0),

@@ -77,6 +77,7 @@ from vmnet.model.wirestep import (
     GiveMacvtap,
     OpenMacvtap,
     SetRouting,
+    SetTxChecksum,
 )
 from vmnet.plan.attach import plan_attach, plan_run
 from vmnet.plan.detach import plan_detach
@@ -105,6 +106,7 @@ FORMS: dict[type[Step], list[str]] = {
         "ip link set dev tap0 allmulticast on",
     ],
     OpenMacvtap: [],
+    SetTxChecksum: ["ethtool -K tap0 tx off", "ethtool -K tap0 tx on"],
     GiveMacvtap: [],
     AddProxy: ["ip neighbour add proxy 10.0.0.5 dev tap0 protocol 118"],
     DropProxy: ["ip neighbour del proxy 2001:db8::5 dev tap0"],
@@ -121,7 +123,10 @@ FORMS: dict[type[Step], list[str]] = {
         "ovs-vsctl --if-exists del-port br0 tap0",
         f"{_NO_QUEUE} && ovs-vsctl --if-exists del-port br0 tap0",
     ],
-    InPlace: ["nsenter --net=/proc/7/ns/net ip link set dev tap0 up"],
+    InPlace: [
+        "nsenter --net=/proc/7/ns/net ip link set dev tap0 up",
+        "nsenter --net=/proc/7/ns/net ethtool -K tap0 tx off",
+    ],
     OpenQueues: [],
     SetOwner: [],
     Persist: [],
@@ -184,7 +189,7 @@ RULES = ["nft -f - <<'NFT'", *install_text(strict=False).splitlines(), "NFT"]
 
 #: What a line may begin with.
 _BEGINNINGS = (
-    *("nsenter ", "ovs-vsctl ", "sysctl "),
+    *("nsenter ", "ovs-vsctl ", "sysctl ", "ethtool "),
     *("ip ", "bridge ", "tc ", "nft ", "# ", "virsh ", "printf "),
     *("mkdir ", "rmdir ", "install ", "rm "),
 )

@@ -47,7 +47,7 @@ from vmnet.model.step import (
 )
 from vmnet.model.vhost import Policy
 from vmnet.model.vlan import VidRange, Vlans
-from vmnet.model.wirestep import NodeStep, WireStep
+from vmnet.model.wirestep import NodeStep, SetTxChecksum, WireStep
 from vmnet.plan.attach import Moment, plan_attach, plan_run
 from vmnet.plan.filter import wanted_entries
 
@@ -237,7 +237,7 @@ def _after(tap: Link | None, step: Step) -> Link | None:
     if isinstance(step, FilterStep | RateStep | PortStep):
         return tap  # beside the link: tests/unit/test_plan_passage.py
     others = CreateTun | DropTun | PlaceStep | CreateBridge | SetVlanFiltering | PeerStep | FileStep
-    assert not isinstance(step, others | WireStep | NodeStep)
+    assert not isinstance(step, others | WireStep | NodeStep | SetTxChecksum)
     assert step.link.name == tap.name
     assert step.link.index in (0, tap.index)
     if isinstance(step, DropTap | DeleteLink):

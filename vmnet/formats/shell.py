@@ -19,7 +19,7 @@ from vmnet.formats.fileshell import file_lines
 from vmnet.formats.hostshell import GEN_MODES, address_words, route_words
 from vmnet.formats.ovsshell import ovs_line
 from vmnet.formats.portshell import filter_lines, port_words, rate_words
-from vmnet.formats.wireshell import node_line, passt_line, wire_words
+from vmnet.formats.wireshell import checksum_words, node_line, passt_line, wire_words
 from vmnet.model.domain import NICS_KEY, NICS_URI
 from vmnet.model.filestep import FileStep
 from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuardian
@@ -60,7 +60,7 @@ from vmnet.model.step import (
     UnplugDevice,
     UpdateDevice,
 )
-from vmnet.model.wirestep import NodeStep, PasstStep, WireStep
+from vmnet.model.wirestep import NodeStep, PasstStep, SetTxChecksum, WireStep
 
 
 def plan_lines(plan: Plan) -> list[str]:
@@ -94,7 +94,7 @@ def step_lines(step: Step) -> list[str]:
         return [_monitor_line(step)]
     if isinstance(step, PasstStep):
         return [passt_line(step)]
-    if isinstance(step, NodeStep):
+    if isinstance(step, NodeStep | SetTxChecksum):
         return [node_line(step)]
     if isinstance(step, StartGuardian):
         what = f"puts {step.link.name} back in {step.seconds} s unless somebody confirms"
@@ -110,6 +110,8 @@ def _place_words(step: PlaceStep) -> list[list[str]]:
                 words += ["netns", there]
             return [_inside(here, words)]
         case InPlace(place, inner):
+            if isinstance(inner, SetTxChecksum):
+                return [_inside(place, checksum_words(inner))]
             return [_inside(place, words) for words in _netlink_words(inner)]
         case _:
             assert_never(step)

@@ -7,6 +7,7 @@ Privilege: none.
 
 from __future__ import annotations
 
+import shlex
 from typing import assert_never
 
 from vmnet.model.passt import passt_words
@@ -20,6 +21,7 @@ from vmnet.model.wirestep import (
     OpenMacvtap,
     PasstStep,
     SetRouting,
+    SetTxChecksum,
     StartPasst,
     WireStep,
 )
@@ -46,9 +48,16 @@ def wire_words(step: WireStep) -> list[list[str]]:
             assert_never(step)
 
 
-def node_line(step: NodeStep) -> str:
-    """Return a comment: which node it is only sysfs tells."""
+def checksum_words(step: SetTxChecksum) -> list[str]:
+    """Return a command of ethtool(8)."""
+    return ["ethtool", "-K", step.link.name, "tx", "on" if step.on else "off"]
+
+
+def node_line(step: NodeStep | SetTxChecksum) -> str:
+    """Return a command, or of a macvtap a comment: which node it is only sysfs tells."""
     match step:
+        case SetTxChecksum():
+            return shlex.join(checksum_words(step))
         case OpenMacvtap(link, count):
             queues = "1 queue" if count == 1 else f"{count} queues"
             return f"# vmnet opens {queues} of {link.name}: /dev/tap<its index>, by its number"

@@ -39,7 +39,7 @@ from vmnet.model.step import (
     Ref,
     Step,
 )
-from vmnet.model.wirestep import CreateMacvtap
+from vmnet.model.wirestep import CreateMacvtap, SetTxChecksum
 from vmnet.model.words import describe
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Apply:
                     from vmnet.kernel import rootfile  # noqa: PLC0415 - only of `vmnet host`
 
                     rootfile.carry_out(first)
-                elif isinstance(first, PlaceStep):
+                elif isinstance(first, PlaceStep | SetTxChecksum):
                     self._elsewhere(first)
                 else:
                     self._queues.carry_out(first, self._made)
@@ -247,7 +247,7 @@ class Apply:
         else:
             peer.do(step)
 
-    def _elsewhere(self, step: PlaceStep) -> None:
+    def _elsewhere(self, step: PlaceStep | SetTxChecksum) -> None:
         if self._places is None:
             raise TypeError(step)
         self._made.update(self._places.carry_out(step, self._netlink))

@@ -1,4 +1,4 @@
-"""ioctl(2): the one file that calls it, for `/dev/net/tun` and `/dev/vhost-net`.
+"""ioctl(2): the one file that calls it, for `/dev/net/tun`, `/dev/vhost-net` and ethtool.
 
 Job: each ioctl as one short function with the kernel's own names and numbers.
 Leaves to others: what they are good for, and turning OSError into vmnet's errors.
@@ -12,6 +12,7 @@ in words.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import struct
@@ -47,6 +48,11 @@ VHOST_GET_VRING_BASE = 0xC008AF12
 VHOST_SET_VRING_KICK = 0x4008AF20
 VHOST_SET_VRING_CALL = 0x4008AF21
 VHOST_NET_SET_BACKEND = 0x4008AF30
+
+# linux/sockios.h, linux/ethtool.h
+SIOCETHTOOL = 0x8946
+ETHTOOL_GTXCSUM = 0x16
+ETHTOOL_STXCSUM = 0x17
 
 _IFREQ = struct.Struct("16sH22x")  # linux/if.h struct ifreq on 64 bits
 _OTHER_ENCODING = ("ppc", "mips", "sparc", "alpha", "parisc")
@@ -180,3 +186,32 @@ def vhost_set_vring_call(fd: int, index: int, eventfd: int) -> None:
 def vhost_net_set_backend(fd: int, index: int, tap_fd: int) -> None:
     """Connect a ring to a TAP; -1 disconnects it."""
     fcntl.ioctl(fd, VHOST_NET_SET_BACKEND, struct.pack("=Ii", index, tap_fd))
+
+
+def get_tx_checksum(fd: int, name: str) -> bool:
+    """Say whether a link is trusted to finish the checksums of what is sent at it.
+
+    Args:
+        fd: any socket in the link's network namespace.
+        name: the link's.
+
+    Raises:
+        OSError: ENODEV no such link, EOPNOTSUPP it cannot be asked.
+    """
+    return bool(_ethtool(fd, name, ETHTOOL_GTXCSUM, 0))
+
+
+def set_tx_checksum(fd: int, name: str, *, on: bool) -> None:
+    """Trust a link to finish the checksums of what is sent at it, or have the kernel do it first.
+
+    Raises:
+        OSError: as `get_tx_checksum`; EPERM without CAP_NET_ADMIN.
+    """
+    _ethtool(fd, name, ETHTOOL_STXCSUM, int(on))
+
+
+def _ethtool(fd: int, name: str, command: int, data: int) -> int:
+    value = ctypes.create_string_buffer(struct.pack("=II", command, data))
+    fcntl.ioctl(fd, SIOCETHTOOL, struct.pack("16sP16x", name.encode(), ctypes.addressof(value)))
+    answer: int = struct.unpack_from("=II", value.raw)[1]
+    return answer

@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from vmnet.errors import Conflict, NotFound, NotPermitted, of_errno
+from vmnet.kernel import ioctl
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.refusals import refusal
 from vmnet.kernel.rtnetlink import Refused
 from vmnet.model.patch import End
-from vmnet.model.step import CreateVeth, PlaceStep, Ref
+from vmnet.model.step import CreateVeth, InPlace, PlaceStep, Ref
+from vmnet.model.wirestep import SetTxChecksum
+from vmnet.model.words import describe
 
 #: linux/sched.h CLONE_NEWNET.
 _CLONE_NEWNET = 0x40000000
@@ -77,7 +80,7 @@ class Places:
         self._places = {place.path: place for place in places}
         self._made: dict[tuple[str, str], int] = {}
 
-    def carry_out(self, step: PlaceStep, here: Netlink) -> dict[str, int]:
+    def carry_out(self, step: PlaceStep | SetTxChecksum, here: Netlink) -> dict[str, int]:
         """Carry out one step; return the indexes of links that it made in this namespace, by name.
 
         Raises:
@@ -86,11 +89,23 @@ class Places:
         try:
             if isinstance(step, CreateVeth):
                 return self._create(step, here)
-            place = self._places[step.place].netlink
-            place.send([step.step], partial(self._index, step.place))
+            if isinstance(step, SetTxChecksum):
+                _set_checksumming(here, step)
+            else:
+                self._inside(step)
         except Refused as error:
-            raise refusal(step if isinstance(step, CreateVeth) else step.step, error) from error
+            inner = step.step if isinstance(step, InPlace) else step
+            if isinstance(inner, SetTxChecksum):
+                raise of_errno(describe(inner), error.errno or 0, error.said) from error
+            raise refusal(inner, error) from error
         return {}
+
+    def _inside(self, step: InPlace) -> None:
+        place = self._places[step.place].netlink
+        if isinstance(step.step, SetTxChecksum):
+            _set_checksumming(place, step.step)
+        else:
+            place.send([step.step], partial(self._index, step.place))
 
     def _index(self, path: str, link: Ref) -> int:
         known = link.index or self._made.get((path, link.name), 0)
@@ -170,3 +185,15 @@ def _netlink_in(end: End, fd: int) -> Iterator[Netlink]:
 def _setns(fd: int) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     return 0 if libc.setns(fd, _CLONE_NEWNET) == 0 else ctypes.get_errno()
+
+
+def _set_checksumming(netlink: Netlink, step: SetTxChecksum) -> None:
+    """Carry out a step in the namespace of this socket.
+
+    Raises:
+        VmnetError: the kernel refused.
+    """
+    try:
+        ioctl.set_tx_checksum(netlink.fileno(), step.link.name, on=step.on)
+    except OSError as error:
+        raise of_errno(describe(step), error.errno or 0) from error

@@ -74,6 +74,10 @@ class Channel:
             self._socket.close()
             raise
 
+    def fileno(self) -> int:
+        """Return its descriptor, which stands for its network namespace."""
+        return self._socket.fileno()
+
     def close(self) -> None:
         """Close the socket; twice is fine."""
         self._socket.close()

@@ -101,6 +101,21 @@ class OvsView:
 
 
 @dataclass(frozen=True)
+class OvsPatchView:
+    """What a planner needs to know of Open vSwitch for one patch.
+
+    Attributes:
+        bridges: all its bridges.
+        ports: the ports that have the names of the patch's links.
+        joined: pairs of bridges that ports of type `patch` join.
+    """
+
+    bridges: tuple[OvsBridge, ...]
+    ports: tuple[OvsPort, ...] = ()
+    joined: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
 class AddOvsPort:
     """Put a link into a bridge of Open vSwitch, and see that its daemon took it.
 

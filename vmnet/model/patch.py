@@ -20,6 +20,7 @@ from vmnet.errors import InvalidInput
 from vmnet.model.host import Link
 from vmnet.model.hostaddress import HostAddress
 from vmnet.model.names import check_link_name, decode, encode, shorten
+from vmnet.model.ovs import OvsBridge, OvsPort
 
 #: What the links of a patch begin with, where a bridge takes them.
 PREFIX = "vmp"
@@ -32,6 +33,7 @@ _HEAD = "vmnet/1 patch "
 _NAME_IN_TAG = 80
 _HASH_CHARS = 10
 _PLACE_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}", re.ASCII)
+_LINK_NAME = re.compile(rf"{PREFIX}[0-9a-f]{{{_HASH_CHARS}}}-[ab]", re.ASCII)
 _GENERATION = re.compile(r"[0-9a-f]{8}", re.ASCII)
 
 
@@ -111,6 +113,9 @@ class EndView:
         other: index of the link's other end, in its own namespace; 0 if it has none.
         strict: vmnet's filter drops what comes from a port that it does not know.
         trusted: it knows this one.
+        switch: the bridge, if it is one of Open vSwitch's.
+        port: the port of the link's name there, or None.
+        finishes: the link is trusted to finish checksums of what is sent at it.
     """
 
     link: Link | None = None
@@ -120,6 +125,9 @@ class EndView:
     other: int = 0
     strict: bool = False
     trusted: bool = False
+    switch: OvsBridge | None = None
+    port: OvsPort | None = None
+    finishes: bool = True
 
 
 @dataclass(frozen=True)
@@ -130,6 +138,7 @@ class PatchView:
         first: what is seen at the first of `PatchWish.ends`.
         second: at the other one.
         ways: for each bridge of this namespace the bridges that a pair of links joins it to.
+        silent: Open vSwitch may have a part in it, and does not answer.
         bridges: names of the bridges there are, for a message.
         mac: the address of the link inside a namespace.
     """
@@ -139,11 +148,12 @@ class PatchView:
     ways: Mapping[str, frozenset[str]] = field(default_factory=dict)
     bridges: tuple[str, ...] = ()
     mac: str = ""
+    silent: bool = False
 
 
 def other_link(name: str) -> str:
     """Return the name of the other link of a patch between two bridges; empty for other links."""
-    if not name.startswith(PREFIX) or name[-2:] not in ("-a", "-b"):
+    if not _LINK_NAME.fullmatch(name):
         return ""
     return name[:-1] + ("b" if name.endswith("a") else "a")
 

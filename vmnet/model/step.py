@@ -17,7 +17,7 @@ from vmnet.model.hoststep import AddressStep, RestoreIpv6, RouteStep, StartGuard
 from vmnet.model.ovs import OvsStep
 from vmnet.model.portstep import FilterStep, PortStep, RateStep
 from vmnet.model.ref import Ref as Ref  # noqa: PLC0414 - steps and their link from one place
-from vmnet.model.wirestep import NodeStep, PasstStep, WireStep
+from vmnet.model.wirestep import NodeStep, PasstStep, SetTxChecksum, WireStep
 
 #: linux/ipv6.h IPV6_MIN_MTU: with less a link has no IPv6 at all.
 IPV6_MIN_MTU = 1280
@@ -348,12 +348,14 @@ class InPlace:
     """
 
     place: str
-    step: NetlinkStep
+    step: NetlinkStep | SetTxChecksum
 
 
 #: Steps that reach into another network namespace.
 PlaceStep = CreateVeth | InPlace
-Step = TunStep | NodeStep | NetlinkStep | FilterStep | FileStep | PeerStep | PlaceStep
+Step = (
+    TunStep | NodeStep | NetlinkStep | SetTxChecksum | FilterStep | FileStep | PeerStep | PlaceStep
+)
 
 
 @dataclass(frozen=True)

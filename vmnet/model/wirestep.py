@@ -75,6 +75,14 @@ class GiveMacvtap:
 
 
 @dataclass(frozen=True)
+class SetTxChecksum:
+    """Trust a link to finish checksums, or have the kernel do it before a frame is sent there."""
+
+    link: Ref
+    on: bool
+
+
+@dataclass(frozen=True)
 class StartPasst:
     """Start passt on one end of a pair of sockets; it ends when the other one is closed.
 

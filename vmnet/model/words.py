@@ -92,6 +92,7 @@ from vmnet.model.wirestep import (
     OpenMacvtap,
     PasstStep,
     SetRouting,
+    SetTxChecksum,
     StartPasst,
     WireStep,
 )
@@ -111,7 +112,7 @@ def describe(step: Step) -> str:
         return _describe_place(step)
     if isinstance(step, AddressStep | RouteStep):
         return _describe_host(step)
-    if isinstance(step, WireStep | NodeStep):
+    if isinstance(step, WireStep | NodeStep | SetTxChecksum):
         return _describe_wire(step)
     if isinstance(step, CreateBridge):
         return f"make bridge {step.name!r}{', filtering VLANs' if step.vlan_filtering else ''}"
@@ -279,9 +280,11 @@ def _describe_setting(  # noqa: C901 - one case for each kind of step
             assert_never(step)
 
 
-def _describe_wire(step: WireStep | NodeStep) -> str:
+def _describe_wire(step: WireStep | NodeStep | SetTxChecksum) -> str:
     name = repr(step.name if isinstance(step, CreateMacvtap) else step.link.name)
     match step:
+        case SetTxChecksum(_, on):
+            return f"set tx checksumming of link {name} {'on' if on else 'off'}"
         case SetRouting():
             return f"set link {name} to forward, answer and check"
         case AddProxy(_, address):

@@ -19,6 +19,7 @@ from vmnet.model.ovs import (
     AddOvsPort,
     DropOvsPort,
     OvsBridge,
+    OvsPatchView,
     OvsPort,
     OvsStep,
     OvsView,
@@ -33,6 +34,7 @@ from vmnet.peers.ovsdb import DATABASE, EMPTY, Talk, as_map, items, one, only_if
 #: What ovs-vswitchd locks for as long as it runs.
 _DAEMONS_LOCK = "ovs_vswitchd"
 _POLL_SECONDS = 0.005
+_PATCH_COLUMNS = ["name", "options"]
 
 
 class Ovsdb(Talk):
@@ -90,6 +92,20 @@ class Ovsdb(Talk):
     def marked(self) -> list[OvsPort]:
         """Return the ports that have vmnet's mark."""
         return [port for port in self._ports(self.bridges(), []) if port.mark]
+
+    def patching(self, names: Sequence[str]) -> OvsPatchView:
+        """Return what a planner needs to know for one patch.
+
+        Args:
+            names: its links' names here.
+        """
+        bridges = self.bridges()
+        (pairs_of_ports,) = self.ask(select("Interface", [["type", "==", "patch"]], _PATCH_COLUMNS))
+        homes = {port: bridge.name for bridge in bridges for port in bridge.ports}
+        ends = [(row["name"], pairs(row["options"]).get("peer", "")) for row in pairs_of_ports]
+        joined = {(homes[a], homes[b]) for a, b in ends if a in homes and b in homes}
+        ports = [port for name in names for port in self._ports(bridges, [["name", "==", name]])]
+        return OvsPatchView(tuple(bridges), tuple(ports), frozenset(joined))
 
     def _ports(self, bridges: Sequence[OvsBridge], where: list[Any]) -> list[OvsPort]:
         ports, interfaces, queues = self.ask(

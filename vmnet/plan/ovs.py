@@ -49,7 +49,18 @@ def as_link(name: str, bridge: OvsBridge, view: NicView) -> Link:
     Raises:
         Unsupported: the daemon could not make it.
     """
-    if view.bridge is None:
+    link = own_link(name, bridge, view.bridge)
+    return replace(link, up=True, mtu=view.tap.mtu if view.tap is not None else USUAL_MTU)
+
+
+def own_link(name: str, bridge: OvsBridge, link: Link | None) -> Link:
+    """Return the link of a bridge's name if it is the bridge's own.
+
+    Raises:
+        Unsupported: the daemon could not make it.
+        Conflict: the bridge is in another network namespace.
+    """
+    if link is None:
         raise Unsupported(
             f"bridge {name!r} is in Open vSwitch's database, but has no link here: its datapath "
             f"({bridge.datapath}) could not be set up, or its daemon does not run",
@@ -57,15 +68,14 @@ def as_link(name: str, bridge: OvsBridge, view: NicView) -> Link:
             remedy="see the log of ovs-vswitchd; `modprobe openvswitch`, or for the datapath in "
             f"the daemon `ovs-vsctl set bridge {name} datapath_type=netdev`",
         )
-    if bridge.index and not is_link_of(bridge, view.bridge):
+    if bridge.index and not is_link_of(bridge, link):
         raise Conflict(
             f"link {name!r} is not the bridge of that name that Open vSwitch has: that one is in "
             "another network namespace",
             code="ovs-elsewhere",
             remedy="run vmnet in the namespace of ovs-vswitchd",
         )
-    mtu = view.tap.mtu if view.tap is not None else USUAL_MTU
-    return replace(view.bridge, up=True, mtu=mtu)
+    return link
 
 
 def is_link_of(bridge: OvsBridge, link: Link | None) -> bool:

@@ -11,13 +11,22 @@ other. Tag and settings come before either is up, so that no frame passes before
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vmnet.errors import Conflict, NotFound
 from vmnet.model.host import Link
 from vmnet.model.hoststep import AddAddress, DropAddress
 from vmnet.model.mac import tap_mac
-from vmnet.model.patch import End, EndView, PatchView, PatchWish, format_patch, parse_patch, tag_of
+from vmnet.model.patch import (
+    End,
+    EndView,
+    PatchView,
+    PatchWish,
+    format_patch,
+    other_link,
+    parse_patch,
+    tag_of,
+)
 from vmnet.model.step import (
     CreateVeth,
     DeleteLink,
@@ -33,7 +42,11 @@ from vmnet.model.step import (
     SetMtu,
     SetUp,
 )
+from vmnet.model.wirestep import SetTxChecksum
+from vmnet.plan.ovs import own_link
+from vmnet.plan.ovspatch import checksum_moves, gone_first, port_moves
 
+_SILENT = "Open vSwitch does not answer: what it has of it is for `vmnet gc`, when it does"
 #: What a new pair has, in bytes.
 _USUAL_MTU = 1500
 
@@ -48,10 +61,15 @@ class _Side:
 
     def move(self, do: NetlinkStep, undo: NetlinkStep | None = None) -> Move:
         """Return a step that is carried out where this end is."""
-        path = self.seen.path
-        if not path:
-            return Move(do, undo)
-        return Move(InPlace(path, do), None if undo is None else InPlace(path, undo))
+        return self.placed(Move(do, undo))
+
+    def placed(self, move: Move) -> Move:
+        """Return a move of this end's link, carried out where this end is."""
+        path, do, undo = self.seen.path, move.do, move.undo
+        if not path or not isinstance(do, NetlinkStep | SetTxChecksum):
+            return move
+        back = InPlace(path, undo) if isinstance(undo, NetlinkStep | SetTxChecksum) else None
+        return Move(InPlace(path, do), back)
 
 
 def plan_patch(wish: PatchWish, view: PatchView, generation: str) -> Plan:
@@ -73,13 +91,19 @@ def plan_patch(wish: PatchWish, view: PatchView, generation: str) -> Plan:
     joined = _is_joined(first, second)
     if not joined:
         _check_loop(wish, view)
-    alias = format_patch(tag_of(wish, generation))
+    known = first.seen.link.alias if joined and first.seen.link is not None else ""
+    alias = known or format_patch(tag_of(wish, generation))
     mtu = wish.mtu or _narrowest(first, second)
     moves = [] if joined else [*_stale(first, second), _create(first, second)]
-    for side in (first, second):
+    for side, other in ((first, second), (second, first)):
         moves += _settings(side, wish, view, mtu, alias, fresh=not joined)
+        checksums = checksum_moves(side.name, side.seen, other.seen, fresh=not joined)
+        moves += map(side.placed, checksums)
     for side in (first, second):
         moves += _plugged(side, fresh=not joined)
+    for side in (first, second):
+        seen = side.seen if joined else replace(side.seen, port=None)
+        moves += port_moves(side.end.name, side.name, seen, alias)
     return Plan(tuple(moves), tuple(_notes(first, second, mtu)))
 
 
@@ -114,6 +138,9 @@ def _foreign(side: _Side, link: Link) -> Conflict:
 
 def _check_bridge(side: _Side, view: PatchView) -> None:
     bridge = side.seen.bridge
+    if side.seen.switch is not None:
+        own_link(side.end.name, side.seen.switch, bridge)
+        return
     if bridge is None:
         raise NotFound(
             f"no bridge {side.end.name!r} here (bridges: {', '.join(view.bridges) or 'none'})",
@@ -124,7 +151,8 @@ def _check_bridge(side: _Side, view: PatchView) -> None:
         raise Conflict(
             f"link {bridge.name!r} is not a Linux bridge but of kind {bridge.kind or 'hardware'}",
             code="not-a-bridge",
-            remedy="name a bridge: `ip -br link show type bridge` lists them",
+            remedy="name a bridge: `ip -br link show type bridge` lists them; one of Open "
+            "vSwitch's is known while its database runs",
         )
     if side.seen.strict and not side.seen.trusted:
         raise Conflict(
@@ -143,6 +171,13 @@ def _is_ours(link: Link) -> bool:
 def is_bare(link: Link) -> bool:
     """Say whether a link of a patch's name is as new: its making was cut short."""
     return link.kind == "veth" and not (link.alias or link.up or link.master)
+
+
+def is_unfinished(link: Link) -> bool:
+    """Say whether a link is of a pair whose making was cut short: it has never been up."""
+    ours = not link.alias or parse_patch(link.alias) is not None
+    never = not (link.up or link.master or link.carrier_ups)
+    return link.kind == "veth" and bool(other_link(link.name)) and ours and never
 
 
 def _is_half_made(first: _Side, second: _Side) -> bool:
@@ -169,6 +204,8 @@ def _is_joined(first: _Side, second: _Side) -> bool:
 def _stale(first: _Side, second: _Side) -> Iterator[Move]:
     """Return what takes away a pair whose other end is elsewhere, or was never finished."""
     a, b = first.seen.link, second.seen.link
+    for side in (first, second):
+        yield from gone_first(side.seen)
     if a is not None:
         yield first.move(DeleteLink(Ref(a.name, a.index)))
     together = a is not None and b is not None and first.seen.other == b.index
@@ -217,7 +254,7 @@ def _plugged(side: _Side, *, fresh: bool) -> Iterator[Move]:
     """Return what brings one end to its bridge, and up."""
     link = None if fresh else side.seen.link
     ref = Ref(side.name, 0 if link is None else link.index)
-    bridge = side.seen.bridge
+    bridge = side.seen.bridge if side.seen.switch is None else None
     if bridge is not None and (link is None or link.master != bridge.index):
         back = None if link is None else SetMaster(ref, None)
         yield side.move(SetMaster(ref, Ref(bridge.name, bridge.index)), back)
@@ -226,8 +263,9 @@ def _plugged(side: _Side, *, fresh: bool) -> Iterator[Move]:
 
 
 def _narrowest(first: _Side, second: _Side) -> int:
-    bridges = (first.seen.bridge, second.seen.bridge)
-    return min((bridge.mtu for bridge in bridges if bridge is not None), default=_USUAL_MTU)
+    """Return the MTU, in bytes, that loses nothing: Open vSwitch has none of its own."""
+    linux = (side.seen.bridge for side in (first, second) if side.seen.switch is None)
+    return min((bridge.mtu for bridge in linux if bridge is not None), default=_USUAL_MTU)
 
 
 def _check_loop(wish: PatchWish, view: PatchView) -> None:
@@ -265,7 +303,7 @@ def _way(start: str, goal: str, ways: Mapping[str, frozenset[str]]) -> list[str]
 def _notes(first: _Side, second: _Side, mtu: int) -> Iterator[str]:
     for side in (first, second):
         bridge = side.seen.bridge
-        if bridge is not None and bridge.mtu > mtu:
+        if bridge is not None and side.seen.switch is None and bridge.mtu > mtu:
             yield f"bridge {bridge.name!r} has MTU {bridge.mtu}, the patch only {mtu}"
 
 
@@ -278,6 +316,9 @@ def plan_unpatch(wish: PatchWish, view: PatchView) -> Plan:
     """
     sides = _sides(wish, view)
     there = [(side, side.seen.link) for side in sides if side.seen.link is not None]
+    ports = [move for side in sides for move in gone_first(side.seen)]
+    if not there and ports:
+        return Plan(tuple(ports))
     if not there:
         raise NotFound(
             f"{wish.a} and {wish.b} are not joined by vmnet",
@@ -289,4 +330,5 @@ def plan_unpatch(wish: PatchWish, view: PatchView) -> Plan:
     if not ours:
         raise _foreign(*there[0])
     side, link = ours[0]
-    return Plan((side.move(DeleteLink(Ref(link.name, link.index))),))
+    notes = (_SILENT,) if view.silent else ()
+    return Plan((*ports, side.move(DeleteLink(Ref(link.name, link.index)))), notes)

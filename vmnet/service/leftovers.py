@@ -40,6 +40,7 @@ from vmnet.service.base import (
     tagged,
 )
 from vmnet.service.outside import clear
+from vmnet.service.patchleftovers import collect_patches
 from vmnet.service.uplinks import overdue, put_back_overdue
 from vmnet.service.views import at_switch
 
@@ -77,6 +78,8 @@ def collect(
         for name, nic in overdue(netlink):
             with _going_on(errors):
                 fates += _put_back(name, nic, dry_run=dry_run)
+        with _going_on(errors):
+            fates += collect_patches(netlink, dry_run=dry_run)
         gone = frozenset(fate.link for fate in fates if fate.action == "remove")
         with _going_on(errors):
             plan = clear(netlink, gone=gone, dry_run=dry_run, wait=0)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from vmnet.errors import NotFound
 from vmnet.kernel import host, signals
@@ -20,10 +21,14 @@ from vmnet.kernel.locks import WAIT_SECONDS, locked
 from vmnet.kernel.patches import patch_view
 from vmnet.kernel.places import Place, Places, opened_place
 from vmnet.model.host import Link
-from vmnet.model.patch import End, PatchWish, check_patch
+from vmnet.model.patch import End, PatchView, PatchWish, check_patch
 from vmnet.model.step import Plan
 from vmnet.plan.patch import plan_patch, plan_unpatch
 from vmnet.service.base import complain, opened
+from vmnet.service.views import asked
+
+if TYPE_CHECKING:
+    from vmnet.peers.ovs import Ovsdb
 
 
 def patch(
@@ -47,20 +52,16 @@ def patch(
         Conflict: a name is taken, or a loop would come to be.
     """
     check_patch(wish)
-    with _changing(wish, wait=wait, dry_run=dry_run) as (netlink, places):
-        plan = _planned(netlink, wish, places, supposed if dry_run else None)
+    with _changing(wish, wait=wait, dry_run=dry_run) as at:
+        plan = _planned(at, wish, supposed if dry_run else None)
         if not dry_run:
-            _carry_out(netlink, plan, places, wish)
+            with at.apply() as work:
+                work.run(plan, partial(_verify, at, wish))
     return plan
 
 
-def _planned(
-    netlink: Netlink,
-    wish: PatchWish,
-    places: Mapping[End, Place],
-    supposed: Mapping[str, Link] | None = None,
-) -> Plan:
-    view = patch_view(netlink, wish, places)
+def _planned(at: _At, wish: PatchWish, supposed: Mapping[str, Link] | None = None) -> Plan:
+    view = at.view(wish)
     if supposed:
         first, second = (
             replace(seen, bridge=supposed[end.name])
@@ -72,14 +73,9 @@ def _planned(
     return plan_patch(wish, view, host.new_generation())
 
 
-def _carry_out(netlink: Netlink, plan: Plan, places: Mapping[End, Place], wish: PatchWish) -> None:
-    with Apply(netlink, places=Places(places.values())) as work:
-        work.run(plan, partial(_verify, netlink, wish, places))
-
-
-def _verify(netlink: Netlink, wish: PatchWish, places: Mapping[End, Place]) -> None:
+def _verify(at: _At, wish: PatchWish) -> None:
     """Look again: nothing may be left to do."""
-    complain(_planned(netlink, wish, places), f"patch {wish.a} {wish.b}")
+    complain(_planned(at, wish), f"patch {wish.a} {wish.b}")
 
 
 def unpatch(wish: PatchWish, *, dry_run: bool = False, wait: float = WAIT_SECONDS) -> Plan:
@@ -90,18 +86,44 @@ def unpatch(wish: PatchWish, *, dry_run: bool = False, wait: float = WAIT_SECOND
         Conflict: vmnet did not make it.
     """
     check_patch(wish)
-    with _changing(wish, wait=wait, dry_run=dry_run, gone=True) as (netlink, places):
-        plan = plan_unpatch(wish, patch_view(netlink, wish, places))
+    with _changing(wish, wait=wait, dry_run=dry_run, gone=True) as at:
+        plan = plan_unpatch(wish, at.view(wish))
         if not dry_run:
-            with Apply(netlink, places=Places(places.values())) as work:
+            with at.apply() as work:
                 work.run(plan)
     return plan
 
 
+@dataclass(frozen=True)
+class _At:
+    """Where a patch is worked on.
+
+    Attributes:
+        netlink: a socket into this namespace.
+        places: those of its ends that are elsewhere.
+        switch: Open vSwitch; None where it has no part in it, or does not answer.
+        silent: it may have a part, and does not answer.
+    """
+
+    netlink: Netlink
+    places: Mapping[End, Place]
+    switch: Ovsdb | None
+    silent: bool
+
+    def view(self, wish: PatchWish) -> PatchView:
+        """Return what a planner needs to know."""
+        names = [wish.link_name(end) for end in wish.ends if not end.place]
+        theirs = None if self.switch is None else self.switch.patching(names)
+        view = patch_view(self.netlink, wish, self.places, theirs)
+        return replace(view, silent=self.silent)
+
+    def apply(self) -> Apply:
+        """Return what carries plans out."""
+        return Apply(self.netlink, places=Places(self.places.values()), switch=self.switch)
+
+
 @contextmanager
-def _changing(
-    wish: PatchWish, *, wait: float, dry_run: bool, gone: bool = False
-) -> Iterator[tuple[Netlink, Mapping[End, Place]]]:
+def _changing(wish: PatchWish, *, wait: float, dry_run: bool, gone: bool = False) -> Iterator[_At]:
     """Hold the lock of all patches, so that two together make no loop; and what it takes.
 
     Args:
@@ -120,7 +142,21 @@ def _changing(
             except NotFound:
                 if not gone:
                     raise
-        yield stack.enter_context(opened()), places
+        netlink = stack.enter_context(opened())
+        on_linux = [_is_linux(netlink, end) for end in wish.ends if not end.place]
+        switch = None
+        # Two bridges of Linux may be joined already by way of one that is not.
+        if not all(on_linux) or len(on_linux) == len(wish.ends):
+            needed = not gone and not all(on_linux)
+            switch = stack.enter_context(asked(needed=needed))
+            if switch is not None:
+                switch.catch_up()
+        yield _At(netlink, places, switch, silent=switch is None and not all(on_linux))
+
+
+def _is_linux(netlink: Netlink, end: End) -> bool:
+    bridge = netlink.link(end.name)
+    return bridge is not None and bridge.kind == "bridge"
 
 
 def _is_elsewhere(end: End) -> bool:

@@ -9,9 +9,11 @@ No lock is taken and nothing of the host is changed: two that ask at once do not
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
-from vmnet.errors import Unsupported
+from vmnet.errors import NotPermitted, PeerError, Unsupported
 from vmnet.formats import qemu
 from vmnet.formats.config import Config
 from vmnet.kernel.apply import Apply
@@ -66,7 +68,8 @@ def prepare_socket(wish: Wish, config: Config, *, dry_run: bool) -> tuple[Attach
         mtu = nic.mtu or 0
         if dry_run:
             return Attached(nic, "", mtu, plan, verdict, None), []
-        fd = _started(netlink, plan, nic.nic)
+        with _unasked(wish) if unasked else nullcontext():
+            fd = _started(netlink, plan, nic.nic)
     return Attached(nic, "", mtu, plan, verdict, qemu.by_stream(nic, mtu, fd)), [fd]
 
 
@@ -78,10 +81,26 @@ def _started(netlink: Netlink, plan: Plan, nic: int) -> int:
         return passt.take(nic)
 
 
+@contextmanager
+def _unasked(wish: Wish) -> Iterator[None]:
+    """Say of user mode that nobody asked for why it was tried."""
+    try:
+        yield
+    except PeerError as error:
+        name = link_name(wish.vm, wish.nic)
+        raise NotPermitted(
+            f"cannot create tap {name!r}: this process may not make links (no CAP_NET_ADMIN), and "
+            f"user mode, all it can have, failed: {error}",
+            code="no-net-admin",
+            remedy=f"run as root, or give it CAP_NET_ADMIN; for user mode {error.remedy}",
+        ) from error
+
+
 def is_last_rung(wish: Wish) -> bool:
     """Say whether user mode is all that can be had for a wish that leaves open where it goes."""
     asked = (wish.bridge, wish.network, wish.wire) != (None, None, None) or wish.port != PortAsk()
-    if asked or wish.vhost is Policy.REQUIRE or may_make_links():
+    beyond = wish.vhost is Policy.REQUIRE or (wish.queues or 1) > 1
+    if asked or beyond or may_make_links():
         return False
     with opened() as netlink:
         return netlink.link(link_name(wish.vm, wish.nic)) is None

@@ -124,7 +124,7 @@ class Views:
             return None
         if self._switch is None:
             needed = any(link is not None and link.kind != "bridge" for link in links)
-            self._switch = self._stack.enter_context(_asked(needed=needed))
+            self._switch = self._stack.enter_context(asked(needed=needed))
             if self._switch is not None:
                 self._switch.catch_up()
         return None if self._switch is None else self._switch.view(name, port)
@@ -185,14 +185,12 @@ def at_switch(netlink: Netlink, tap: Link) -> Iterator[AtSwitch]:
 
 
 @contextmanager
-def asked() -> Iterator[Ovsdb | None]:
-    """Talk with Open vSwitch if it can be asked."""
-    with _asked(needed=False) as switch:
-        yield switch
+def asked(*, needed: bool = False) -> Iterator[Ovsdb | None]:
+    """Talk with Open vSwitch if it can be asked.
 
-
-@contextmanager
-def _asked(*, needed: bool) -> Iterator[Ovsdb | None]:
+    Raises:
+        PeerError, Unsupported: it is needed, is here, and cannot be.
+    """
     if not is_here():
         yield None
         return

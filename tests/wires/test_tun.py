@@ -132,7 +132,8 @@ def test_a_program_whose_tun_is_taken_is_told(lab: Lab) -> None:
     _create(lab, *_FULL)
     with vmnet.open_tun("tun0") as tun:
         note = lab.vmnet("tun", "delete", "tun0", "--force").err
-        assert f"taken from pid {os.getpid()}" in note
+        assert "taken from pid" in note
+        assert f"pid {os.getpid()} " in note  # the warm command has it open too
         with pytest.raises(vmnet.VmnetError, match="it was deleted"):
             tun.read(5)
         with pytest.raises(vmnet.VmnetError, match="it was deleted"):

@@ -1,0 +1,1 @@
+"""Wires that are no TAP on a bridge of Linux, in namespaces."""
