@@ -49,6 +49,7 @@ class Command:
         prepare: makes what the command is to work on.
         again: what is done after a kill.
         status: its exit status when nothing goes wrong.
+        away: what takes all of it away after that.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Command:
     prepare: Callable[[Lab], None]
     again: tuple[str, ...]
     status: int = 0
+    away: tuple[tuple[str, ...], ...] = (("detach", "vm1"), ("gc",))
 
     def __str__(self) -> str:
         """Return a name for a test's id."""
@@ -70,7 +72,7 @@ class Cell:
         run: what it did.
         home: the host without any NIC.
         again: what the next command did, and the host then.
-        away: what `detach` and `gc` did after that.
+        away: what those did that take all away.
         left: the host then.
         files: what is left in /run, but for Open vSwitch's own.
     """
@@ -100,7 +102,7 @@ def run_cell(command: Command, fault: Fault, k: int, *options: str) -> Cell:
         done = lab.vmnet(*command.again, status=None)
         until(lambda: _strangers() == [])
         again = _state(lab, ovs)
-        away = [lab.vmnet(*words, status=None) for words in (("detach", "vm1"), ("gc",))]
+        away = [lab.vmnet(*words, status=None) for words in command.away]
         left, files = _state(lab, ovs), [f for f in run_files() if not f.startswith(str(RUN_DIR))]
     return Cell(run, home, (done, again), away, left, files)
 
@@ -205,9 +207,20 @@ def _mess(lab: Lab) -> None:
     lab.sh(f"ip link set dev {tap} alias '{alias}'")
 
 
+def _bridge(lab: Lab) -> None:
+    lab.vmnet("bridge", "create", "br0")
+
+
+def _patched(lab: Lab) -> None:
+    _bridge(lab)
+    lab.vmnet("patch", "br0", "ovs0")
+
+
 _FULL = _attach("ovs0", "--vlan", "10", "--rate-in", "5mbit")
 _OTHER = _attach("ovs0", "--vlan", "11", "--rate-in", "6mbit")
 _RUN = ("run", "vm1", "--nic", "bridge=ovs0,rate-in=5mbit", "--", "sh", "-c", "exit 7")
+_PATCH = ("patch", "br0", "ovs0")
+_APART = (("unpatch", "br0", "ovs0"), ("bridge", "delete", "br0"), ("gc",))
 _GC, _DETACH = ("gc",), ("detach", "vm1")
 
 ATTACH = Command("attach", _FULL, lambda _: None, _FULL)
@@ -217,5 +230,7 @@ DETACH = Command("detach", _DETACH, _attached(*_FULL[3:]), _DETACH)
 RUN = Command("run", _RUN, lambda _: None, _FULL, status=7)
 RUN_GC = Command("run-gc", _RUN, lambda _: None, _GC, status=7)
 COLLECT = Command("gc", _GC, _mess, _GC)
+PATCH = Command("patch", _PATCH, _bridge, _PATCH, away=_APART)
+UNPATCH = Command("unpatch", ("unpatch", "br0", "ovs0"), _patched, _PATCH, away=_APART)
 
-ALL = [ATTACH, CHANGE, MOVE, DETACH, RUN, RUN_GC, COLLECT]
+ALL = [ATTACH, CHANGE, MOVE, DETACH, RUN, RUN_GC, COLLECT, PATCH, UNPATCH]
