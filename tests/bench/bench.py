@@ -28,6 +28,7 @@ Figures to read, not tests: nothing fails for being slow. Subjects run in turn
   f  libvirt's hook by itself, and where the time of a call goes
   g  a full policy set up beside sh, and what it costs a frame with 10 and 1000 guests
   h  many TAPs removed: one by one, beside each other, as a group of links
+  i  attach on each wire beside ovs-vsctl, and ten megabytes of a guest's over each
 """
 
 
@@ -39,7 +40,7 @@ def main() -> None:
 
         inside.measure(wish.rounds, wish.pings)
         return
-    if set(_parts(wish)) & set("abcefgh") and os.geteuid() != 0:
+    if set(_parts(wish)) & set("abcefghi") and os.geteuid() != 0:
         sys.exit("bench: all but d need a network namespace: run them as root")
     from tests.bench import machine
 
@@ -65,7 +66,7 @@ def _arguments() -> argparse.Namespace:
         description=_ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("parts", nargs="*", metavar="PART", help="a b c d e f g h; left out: a b c")
+    parser.add_argument("parts", nargs="*", metavar="PART", help="a to i; left out: a b c")
     parser.add_argument("--all", action="store_true", help="all parts")
     parser.add_argument("--datapath", action="store_true", help="part d alone")
     parser.add_argument(
@@ -73,7 +74,7 @@ def _arguments() -> argparse.Namespace:
         type=int,
         default=15,
         metavar="N",
-        help="rounds of a, e, f; b has 10 N, c and h N/3 (%(default)s)",
+        help="rounds of a, e, f; b has 10 N, c, h and i N/3 (%(default)s)",
     )
     parser.add_argument(
         "--rounds", type=int, default=3, metavar="N", help="rounds of d (%(default)s)"
@@ -84,7 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     wish = parser.parse_args()
-    if unknown := set(wish.parts) - set("abcdefgh"):
+    if unknown := set(wish.parts) - set("abcdefghi"):
         parser.error(f"no such part: {' '.join(sorted(unknown))}")
     if min(wish.n, wish.rounds, wish.pings) < 1:
         parser.error("a number is to be at least 1")
@@ -93,7 +94,7 @@ def _arguments() -> argparse.Namespace:
 
 def _parts(wish: argparse.Namespace) -> list[str]:
     if wish.all:
-        return list("abcdefgh")
+        return list("abcdefghi")
     if wish.datapath:
         return ["d"]
     return sorted(set(wish.parts)) or list("abc")
@@ -104,6 +105,10 @@ def _measure(part: str, wish: argparse.Namespace) -> list[Table]:
         from tests.bench import policy
 
         return policy.measure(wish.n)
+    if part == "i":
+        from tests.bench import wires
+
+        return wires.measure(max(wish.n // 3, 1))
     return [_one_table(part, wish)]
 
 

@@ -11,18 +11,23 @@ from typing import Any
 
 import vmnet
 from tests.support.lab import Lab, own_namespaces
+from vmnet.model.port import PortAsk
 
 BRIDGE = "br0"
 
 
-def attach(vm: str) -> vmnet.Attached:
+def attach(vm: str, *, guard: bool = True) -> vmnet.Attached:
     """Attach a VM to the bridge."""
-    return vmnet.attach(vmnet.Wish(vm=vm, bridge=BRIDGE))
+    return vmnet.attach(_wish(vm, guard=guard))
 
 
-def plan(vm: str) -> vmnet.Attached:
+def plan(vm: str, *, guard: bool = True) -> vmnet.Attached:
     """Return what attaching a VM would do."""
-    return vmnet.attach(vmnet.Wish(vm=vm, bridge=BRIDGE), dry_run=True)
+    return vmnet.attach(_wish(vm, guard=guard), dry_run=True)
+
+
+def _wish(vm: str, *, guard: bool) -> vmnet.Wish:
+    return vmnet.Wish(vm=vm, bridge=BRIDGE, port=PortAsk(guard=None if guard else False))
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 `take` says `ready` when it listens, and prints as JSON how many bytes came and their SHA-256 when
 the other end has closed. `give` sends so many, the same in each run, and prints the same of them.
-`echo` does both with a server that sends back what it gets: it prints what came.
+`echo` does both with a server that sends back what it gets: it prints what came, and in how many
+seconds.
 It runs by itself, inside namespaces of a test: the standard library is all it may want.
 """
 
@@ -14,13 +15,15 @@ import random
 import socket
 import sys
 import threading
+import time
 
 _PART = 1 << 16
 _LIMIT = 120.0
 
 
-def _report(digest: hashlib._Hash, count: int) -> None:
-    sys.stdout.write(json.dumps({"bytes": count, "sha256": digest.hexdigest()}) + "\n")
+def _report(digest: hashlib._Hash, count: int, **more: float) -> None:
+    found = {"bytes": count, "sha256": digest.hexdigest(), **more}
+    sys.stdout.write(json.dumps(found) + "\n")
     sys.stdout.flush()
 
 
@@ -56,14 +59,16 @@ def _echo(address: str, port: int, total: int) -> None:
     sent = random.Random(total).randbytes(total)  # noqa: S311 - the same bytes in each run
     digest, count = hashlib.sha256(), 0
     with socket.create_connection((address, port), timeout=_LIMIT) as connection:
+        began = time.monotonic()
         writer = threading.Thread(target=connection.sendall, args=(sent,), daemon=True)
         writer.start()
         while count < total and (part := connection.recv(_PART)):
             digest.update(part)
             count += len(part)
+        seconds = time.monotonic() - began
     if digest.digest() != hashlib.sha256(sent).digest():
         sys.exit(f"{count} of {total} bytes came back, or others")
-    _report(digest, count)
+    _report(digest, count, seconds=seconds)
 
 
 def _main(verb: str, address: str, port: str, *rest: str) -> None:

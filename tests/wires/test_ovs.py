@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -266,6 +267,23 @@ def test_a_bridge_without_a_datapath_is_an_error(lab: Lab, ovs: Switch) -> None:
     assert _refused(lab, *words, status=8) == "ovs-no-datapath"
     ovs.vsctl("--no-wait", "del-br", "ovs2")
     _nothing_left(lab, ovs)
+
+
+def test_what_answers_wrongly_late_or_not_at_all_is_said_and_nothing_is_made(
+    lab: Lab, ovs: Switch
+) -> None:
+    words = ("attach", "vm1", "--bridge", "ovs0")
+    assert ovs.database is not None
+    ovs.database.send_signal(signal.SIGSTOP)
+    assert _refused(lab, *words, status=13) == "ovs-silent"
+    ovs.database.send_signal(signal.SIGCONT)
+    ovs.database.kill()
+    ovs.database.wait()
+    assert _refused(lab, *words, status=13) == "ovs-not-running"
+    assert TAP not in lab.links()
+    ovs.start_database(anew=True, without=("Interface", "ifindex"))
+    assert _refused(lab, *words, status=13) == "ovs-schema"
+    assert TAP not in lab.links()
 
 
 def test_run_leaves_no_port_behind_its_program(lab: Lab, ovs: Switch) -> None:

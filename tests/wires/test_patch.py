@@ -14,7 +14,7 @@ import pytest
 
 from tests.netns.commands import start, until
 from tests.netns.ends import TEN_MB, Place, moved, pings, place
-from tests.netns.places import put_tmpfs
+from tests.netns.places import be_nobody, put_tmpfs, vmnet_after
 from tests.support.lab import Lab, checked, run
 
 _TAG = "vmnet/1 patch "
@@ -214,6 +214,13 @@ def test_bad_ends_are_refused_in_words_and_nothing_is_left(lab: Lab, named: str)
     for words, (status, code) in cases.items():
         assert _code(lab, "patch", *words, status=status) == code, words
     assert lab.state() == before
+
+
+def test_a_process_of_another_user_is_none_to_reach_into(lab: Lab) -> None:
+    with place() as far:
+        words = ("patch", "br0", f"pid:{far.pid}", "--dry-run", "--json")
+        done = vmnet_after(be_nobody, *words, status=7)
+        assert json.loads(done.err)["error"]["code"] == "place-permission"
 
 
 def test_a_strict_bridge_says_what_to_write(lab: Lab, tmp_path: Path) -> None:
