@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import vmnet
@@ -18,8 +19,8 @@ from tests.netns.commands import until
 from tests.netns.ends import TEN_MB, Place, place
 from tests.netns.places import put_tmpfs
 from tests.support.dpdk import serving
-from tests.support.guest import guest_argv, pings, shared_memory, started, told, vmnet_run
-from tests.support.lab import REPO, VENV_BIN, Lab, checked, own_namespaces
+from tests.support.guest import guest_argv, shared_memory, started, told, vmnet_run
+from tests.support.lab import REPO, VENV_BIN, Lab, checked, own_namespaces, run
 from tests.support.ovs import Switch, environment, switch
 
 _VMNET = str(VENV_BIN / "vmnet")
@@ -214,8 +215,8 @@ def _beside_the_plain(rounds: int, folder: Path, name: str, wire: _Wire) -> tupl
         far = stack.enter_context(started(argv, other))
         for guest in (near, far):
             guest.wait_ready(120)
-        if not pings(_PLAIN_GUEST):
-            raise RuntimeError("the guest on the plain bridge does not answer")
+        for giver, target in (([], (_PLAIN_GUEST, 7)), (wire.giver(lan), wire.target)):
+            until(partial(_answers, giver, *target))
 
         def on_the_plain_bridge(_: int) -> Sample:
             with _paused(serving_pid):
@@ -244,10 +245,17 @@ def _paused(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+def _answers(giver: list[str], address: str, port: int) -> bool:
+    return run(_echo(giver, address, port, 1000)).status == 0
+
+
 def _echoed(giver: list[str], address: str, port: int) -> Sample:
+    return Sample(checked(_echo(giver, address, port, TEN_MB)).json["seconds"] * 1000, 0.0)
+
+
+def _echo(giver: list[str], address: str, port: int, total: int) -> list[str]:
     bulk = str(REPO / "tests" / "support" / "bulk.py")
-    words = [*giver, sys.executable, bulk, "echo", address, str(port), str(TEN_MB)]
-    return Sample(checked(words).json["seconds"] * 1000, 0.0)
+    return [*giver, sys.executable, bulk, "echo", address, str(port), str(total)]
 
 
 def _table(found: dict[str, tuple[Series, Series]]) -> Table:
