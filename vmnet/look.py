@@ -173,6 +173,8 @@ def list_patches() -> list[PatchRow]:
             tag = parse_patch(link.alias)
             if tag is not None and link.kind == "veth":
                 found.setdefault(tag, []).append(link)
+        for links in found.values():
+            links.sort(key=lambda link: link.name)  # as the ends are
         names = {index: netlink.link_by_index(index) for index in _masters(found.values())}
     bridges = {
         index: bridge.name

@@ -70,7 +70,9 @@ def test_two_bridges_are_joined_and_the_second_time_is_empty(lab: Lab) -> None:
     assert _patch(lab, "br0", "br1") == []
     assert _patch(lab, "br1", "br0") == []
     assert _listed(lab) == [("br0", "br1", False)]
-    assert "br0    br1" in lab.vmnet("list").out
+    (line,) = [each for each in lab.vmnet("list").out.splitlines() if each.startswith("br0 ")]
+    first, second = sorted(_links(lab))
+    assert line.split() == ["br0", "br1", first, second, "br0", "br1", "1500", "up"]
     lab.vmnet("unpatch", "br1", "br0")
     assert set(lab.links()) == before
 
