@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vmnet.look import list_nics, list_tuns, who
     from vmnet.model.nic import Wish
     from vmnet.model.port import PortAsk, parse_port
+    from vmnet.model.status import NicStatus
     from vmnet.model.tun import TunWish, parse_own_addresses, parse_own_routes
     from vmnet.model.vhost import DataPath, Policy, Reason
     from vmnet.probe import prove
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
     from vmnet.service.hotplug import Hotplugged, hotplug, hotunplug
     from vmnet.service.live import On, Plugged, Unplugged, attach_domain, detach_domain
+    from vmnet.service.status import status
     from vmnet.service.sync import Synced, sync
     from vmnet.service.tuns import Tun
 
@@ -60,6 +62,7 @@ __all__ = [
     "DataPath",
     "Hotplugged",
     "Launch",
+    "NicStatus",
     "On",
     "Part",
     "Plugged",
@@ -98,6 +101,7 @@ __all__ = [
     "prepare_run",
     "prove",
     "remove_uplink",
+    "status",
     "sync",
     "unplug",
     "up",
@@ -127,6 +131,8 @@ _HOMES = {
     "Unplugged": "vmnet.service.live",
     "attach_domain": "vmnet.service.live",
     "detach_domain": "vmnet.service.live",
+    "NicStatus": "vmnet.model.status",
+    "status": "vmnet.service.status",
     "Synced": "vmnet.service.sync",
     "sync": "vmnet.service.sync",
     "Hotplugged": "vmnet.service.hotplug",

@@ -51,6 +51,7 @@ TYPER_DOORS = {
     "vmnet.entry.options",
     "vmnet.entry.patchcli",
     "vmnet.entry.portoptions",
+    "vmnet.entry.statuscli",
     "vmnet.entry.tuncli",
     "vmnet.entry.uplinkcli",
 }

@@ -47,6 +47,7 @@ COMMANDS = [
     ["host", "status"],
     ["patch"],
     ["unpatch"],
+    ["status"],
     ["tun", "create"],
     ["tun", "delete"],
     ["tun", "list"],

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vmnet import __version__
-from vmnet.entry import domaincli, door, files, hostcli, options, patchcli, report
+from vmnet.entry import domaincli, door, files, hostcli, options, patchcli, report, statuscli
 from vmnet.entry.hookcli import hook_app
 from vmnet.entry.hostcli import bridge_app, config_app
 from vmnet.entry.hostfilecli import host_app
@@ -377,6 +377,7 @@ for command in (
     hostcli.up,
     hostcli.down,
     patchcli.patch,
+    statuscli.status,
     patchcli.unpatch,
 ):
     app.command()(command)

@@ -116,6 +116,20 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         answer(styled(text, "head", sys.stdout) if number == 0 else text)
 
 
+def paragraph(name: str, text: str, style: str = "") -> None:
+    """Print a name and what belongs to it, on a terminal in as many lines as it takes."""
+    shown, head = [safe(text)], f"  {name:10}"
+    if sys.stdout is not None and sys.stdout.isatty():
+        import shutil  # noqa: PLC0415 - only on a terminal
+        import textwrap  # noqa: PLC0415
+
+        width = max(shutil.get_terminal_size().columns - len(head), 20)
+        shown = textwrap.wrap(shown[0], width, break_on_hyphens=False) or [""]
+    for number, line in enumerate(shown):
+        words = styled(line, style, sys.stdout) if style else line
+        answer(f"{head if number == 0 else ' ' * len(head)}{words}")
+
+
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 

@@ -9,17 +9,14 @@ Source: qemu(1), -object memory-backend-*, -machine memory-backend=, -numa node,
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from vmnet.errors import InvalidInput
+from vmnet.formats.qemuoptions import ON, fields_of, is_qemu, options_of
 
-_QEMU = re.compile(r"qemu-system-.+|qemu-kvm|kvm|qemu")
 #: Whether a backend shares unless it says otherwise; there are no others to share with.
 _SHARES = {"memory-backend-memfd": True, "memory-backend-shm": True, "memory-backend-file": False,
            "memory-backend-ram": False}  # fmt: skip
-_ON = ("on", "true", "yes", "y")
 
 
 def check_shares_memory(command: list[str]) -> None:
@@ -31,8 +28,8 @@ def check_shares_memory(command: list[str]) -> None:
     Raises:
         InvalidInput: the memory is not shared.
     """
-    options = list(_options(command))
-    if not any(_QEMU.fullmatch(word.rpartition("/")[2]) for word in command):
+    options = list(options_of(command))
+    if not any(map(is_qemu, command)):
         return
     if any(name == "readconfig" for name, _ in options):
         return
@@ -54,15 +51,9 @@ def _not_shared(why: str) -> InvalidInput:
     )
 
 
-def _options(command: list[str]) -> Iterator[tuple[str, str]]:
-    for word, value in zip(command, [*command[1:], ""], strict=True):
-        if word.startswith("-"):
-            yield word.lstrip("-"), value
-
-
 def _used(options: list[tuple[str, str]]) -> Iterator[str]:
     for name, value in options:
-        fields = _fields(value, "type")
+        fields = fields_of(value, "type")
         if name in ("machine", "M") and "memory-backend" in fields:
             yield fields["memory-backend"]
         if name == "numa" and "memdev" in fields:
@@ -70,30 +61,7 @@ def _used(options: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _backend(value: str) -> tuple[str, bool]:
-    fields = _fields(value, "qom-type")
+    fields = fields_of(value, "qom-type")
     usual = _SHARES.get(fields.get("qom-type", ""), False)
     said = fields.get("share")
-    return fields.get("id", ""), usual if said is None else said in _ON
-
-
-def _fields(value: str, first: str) -> Mapping[str, str]:
-    """Return the keys of an option's value; of text without one, under `first`."""
-    if value.startswith("{"):
-        return _json_fields(value)
-    # A comma within a value is written twice.
-    words = [word.replace("\0", ",") for word in value.replace(",,", "\0").split(",")]
-    pairs = [word.partition("=") for word in words]
-    fields = {key: text for key, equals, text in pairs if equals}
-    if not pairs[0][1]:
-        fields.setdefault(first, pairs[0][0])
-    return fields
-
-
-def _json_fields(value: str) -> Mapping[str, str]:
-    try:
-        found = json.loads(value)
-    except ValueError:
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {k: str(v).lower() if isinstance(v, bool) else str(v) for k, v in found.items()}
+    return fields.get("id", ""), usual if said is None else said in ON

@@ -132,6 +132,16 @@ def try_vhost(count: int, uid: int | None = None) -> Finding:
     return Finding(Reason(reason), detail, remedy)
 
 
+def peek_vhost(count: int, uid: int | None = None) -> Finding:
+    """Do as `try_vhost` does, and change nothing: opening a node of devtmpfs loads its module.
+
+    Where the module is not loaded nothing is opened, and the finding says so.
+    """
+    if has_module():
+        return try_vhost(count, uid)
+    return _absent(errno.ENODEV if Path(ioctl.VHOST_NODE).exists() else errno.ENOENT)
+
+
 def _try_as(uid: int, count: int) -> tuple[str, str, str]:
     from vmnet.kernel.identity import act_as  # noqa: PLC0415 - ctypes, needed only here
 

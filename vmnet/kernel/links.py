@@ -236,4 +236,5 @@ def _to_tun(data: Any) -> TunFacts:
         owner=get("IFLA_TUN_OWNER"),
         group=get("IFLA_TUN_GROUP"),
         queues=(get("IFLA_TUN_NUM_QUEUES") or 0) + (get("IFLA_TUN_NUM_DISABLED_QUEUES") or 0),
+        disabled=get("IFLA_TUN_NUM_DISABLED_QUEUES") or 0,
     )

@@ -7,7 +7,8 @@ Privilege: reading links needs none; seeing who holds a TAP needs root.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from vmnet.errors import NotFound, NotPermitted, Unsupported
@@ -150,19 +151,21 @@ def holders_of_all(links: Iterable[Link]) -> dict[str, Holders]:
     from vmnet.kernel import processes  # noqa: PLC0415 - psutil costs 45 ms, needed only here
 
     links = list(links)
-    nodes = dict(_nodes(link for link in links if link.macvtap is not None))
-    return processes.holders((link.name for link in links), nodes)
+    return processes.holders((link.name for link in links), nodes_of(links))
 
 
-def _nodes(links: Iterable[Link]) -> Iterator[tuple[int, str]]:
-    """Yield the device numbers of macvtaps with their names."""
+def nodes_of(links: Iterable[Link]) -> dict[int, str]:
+    """Return the names of the macvtaps among links, by the numbers of their device nodes."""
+    macvtaps = [link for link in links if link.macvtap is not None]
+    if not macvtaps:
+        return {}
     from vmnet.kernel.macvtaps import number_of  # noqa: PLC0415 - most hosts have none
 
-    for link in links:
-        try:
-            yield number_of(link.name, link.index), link.name
-        except OSError:  # it is gone; then nobody holds it
-            continue
+    found = {}
+    for link in macvtaps:
+        with suppress(OSError):  # it is gone; then nobody holds it
+            found[number_of(link.name, link.index)] = link.name
+    return found
 
 
 def may_look_at(pid: int) -> bool:

@@ -14,7 +14,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,13 +214,22 @@ def _one_line(words: list[str]) -> str:
 
 
 def with_workers(holder: Holder) -> Holder:
-    """Return the holder with the vhost workers that serve it.
+    """Return the holder with the vhost workers that serve it."""
+    return replace(holder, workers=workers_of([holder.pid])[holder.pid])
+
+
+def workers_of(pids: Iterable[int]) -> dict[int, tuple[Worker, ...]]:
+    """Return the vhost workers that serve each of some processes.
 
     Since Linux 6.4 a worker is a thread of the process itself, before that a kernel thread; both
-    are named `vhost-<pid>` (drivers/vhost/vhost.c).
+    are named `vhost-<pid>` (drivers/vhost/vhost.c). One pass serves any number of processes.
     """
-    name = f"vhost-{holder.pid}"
-    return replace(holder, workers=(*_own_threads(holder.pid, name), *_kernel_threads(name)))
+    names = {f"vhost-{pid}": pid for pid in pids}
+    found = {pid: list(_own_threads(pid, name)) for name, pid in names.items()}
+    lacking = {name: pid for name, pid in names.items() if not found[pid]}
+    for name, worker in _kernel_threads(lacking):
+        found[lacking[name]].append(worker)
+    return {pid: tuple(workers) for pid, workers in found.items()}
 
 
 def _own_threads(pid: int, name: str) -> Iterator[Worker]:
@@ -235,12 +244,15 @@ def _own_threads(pid: int, name: str) -> Iterator[Worker]:
                 yield Worker(thread.id, f"thread of {pid}", seconds, _wakes(thread.id))
 
 
-def _kernel_threads(name: str) -> Iterator[Worker]:
+def _kernel_threads(names: Collection[str]) -> Iterator[tuple[str, Worker]]:
+    if not names:
+        return
     for process in psutil.process_iter(["name", "ppid", "cpu_times"]):
-        if process.info["name"] == name and process.info["ppid"] in (0, 2):
+        if process.info["name"] in names and process.info["ppid"] in (0, 2):
             times = process.info["cpu_times"]
             seconds = times.user + times.system
-            yield Worker(process.pid, "kernel thread", seconds, _wakes(process.pid))
+            worker = Worker(process.pid, "kernel thread", seconds, _wakes(process.pid))
+            yield process.info["name"], worker
 
 
 def _wakes(tid: int) -> int:
@@ -253,3 +265,32 @@ def _wakes(tid: int) -> int:
         if key == "voluntary_ctxt_switches":
             return int(value)
     return 0
+
+
+def command_line(pid: int) -> list[str]:
+    """Return the words with which a process was started; none of one that is gone or hidden."""
+    try:
+        return psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return []
+
+
+def links_by_descriptor(pid: int, nodes: Mapping[int, str] = _NONE) -> dict[int, str]:
+    """Return the names of the TUNs, TAPs and macvtaps a process has, by its descriptors' numbers.
+
+    The names are those of the process's own network namespace.
+
+    Args:
+        pid: the process.
+        nodes: names of macvtaps, by the numbers of their device nodes.
+    """
+    found = {}
+    with suppress(OSError):
+        for entry in os.scandir(_PROC / str(pid) / "fd"):
+            with suppress(OSError):
+                target = os.readlink(entry.path)
+                tun = target.endswith("/net/tun")
+                name = _tap_of_fd(pid, entry.name) if tun else _macvtap_of_fd(entry, nodes)
+                if name:
+                    found[int(entry.name)] = name
+    return found

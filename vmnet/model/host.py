@@ -28,6 +28,7 @@ class TunFacts:
         owner: the uid that may attach, or None for nobody in particular.
         group: the gid that may attach, or None.
         queues: queues open now, in use or not; 0 where the kernel does not tell (single queue).
+        disabled: those of them that the guest has switched off.
     """
 
     tap: bool
@@ -37,6 +38,7 @@ class TunFacts:
     owner: int | None
     group: int | None
     queues: int
+    disabled: int = 0
 
 
 @dataclass(frozen=True)
