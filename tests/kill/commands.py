@@ -6,9 +6,11 @@ import fcntl
 import os
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
 
 from tests.kill.strace import INSTALLED
 from tests.support.lab import Done, Lab, descriptors
@@ -267,3 +269,13 @@ DIRECT_RUN = _row(
 )
 WIRES = [TUN, TUN_AWAY, PATCH, UNPATCH, ROUTED, ROUTED_AWAY, DIRECT, DIRECT_AWAY, DIRECT_RUN]
 ALL = [ATTACH, QUEUES, CHANGE, RUN, DETACH, DETACH_MANY, CREATE, DELETE, GC, UP, DOWN]
+#: What every day has time for; the others are in `./dev test-long`.
+DAILY = (ATTACH, RUN, DETACH, CREATE, UP, DOWN, PATCH)
+
+
+def rows(commands: Iterable[Command]) -> list[Any]:
+    """Return commands as parameters of a test, those too long for every day marked."""
+    long = pytest.mark.long
+    return [
+        pytest.param(each, id=str(each), marks=[] if each in DAILY else [long]) for each in commands
+    ]

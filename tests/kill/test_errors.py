@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kill.commands import ALL, ATTACH, RAISE, Command
+from tests.kill.commands import ALL, ATTACH, RAISE, Command, rows
 from tests.kill.judge import (
     check_all_or_nothing,
     check_explained,
@@ -38,7 +38,7 @@ def _check(command: Command, walked: list[Series]) -> None:
             check_all_or_nothing(command, cell, series.end)
 
 
-@pytest.mark.parametrize("command", [*ALL, RAISE], ids=str)
+@pytest.mark.parametrize("command", rows([*ALL, RAISE]))
 def test_an_error_anywhere_is_reported_and_undone(command: Command) -> None:
     _check(command, walk(command, _SHORT_OF_EVERYTHING))
 

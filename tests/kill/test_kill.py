@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kill.commands import ALL, WIRES, Command
+from tests.kill.commands import ALL, WIRES, Command, rows
 from tests.kill.judge import check_said, check_same
 from tests.kill.matrix import Cell, Mended, Series, faults, walk
 
 _KILL = faults(ioctl="signal=KILL", openat="signal=KILL", send="signal=KILL")
 
 
-@pytest.mark.parametrize("command", [*ALL, *WIRES], ids=str)
+@pytest.mark.parametrize("command", rows([*ALL, *WIRES]))
 def test_after_a_kill_anywhere_the_host_can_be_mended(command: Command) -> None:
     for series in walk(command, _KILL):
         for cell in series.cells:

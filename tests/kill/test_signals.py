@@ -13,7 +13,7 @@ from tests.kill.matrix import Cell, Series, faults, walk
 _ENDED_BY = {"TERM": -signal.SIGTERM, "INT": -signal.SIGINT}
 
 
-@pytest.mark.parametrize("name", ["TERM", "INT"])
+@pytest.mark.parametrize("name", ["TERM", pytest.param("INT", marks=pytest.mark.long)])
 @pytest.mark.parametrize("command", [ATTACH, RUN], ids=str)
 def test_a_signal_anywhere_leaves_nothing_half_done(command: Command, name: str) -> None:
     sent = f"signal={name}"

@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.kill.matrix import NEVER, run_files, strangers
 from tests.kill.strace import INSTALLED, NODES, Fault, Traced, traced
 from tests.kill.uplinks import around_changes, network, put_home
@@ -119,6 +121,7 @@ def _calls(call: str, *paths: str) -> int:
     return sum(line.startswith(f"{call}(") for line in run.log.splitlines())
 
 
+@pytest.mark.long
 def test_after_a_kill_anywhere_up_again_is_as_one_that_nobody_disturbed() -> None:
     done, made = _undisturbed("sendmsg").again
     assert [part["steps"] for part in done.json["parts"]] == [[]] * 3
