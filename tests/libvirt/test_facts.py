@@ -10,6 +10,8 @@ from tests.support.domains import address, bridge_nic, mac, metadata, tap_nic
 from tests.support.libvirtd import Host, targets
 from tests.support.place import wait_for
 
+pytestmark = pytest.mark.long
+
 _STARTED = ["prepare", "start", "started"]
 _ENDED = ["stopped", "release"]
 _TAP = "ip tuntap add dev tap7 mode tap vnet_hdr; ip link set tap7 master br0 up"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.domains import address, bridge_nic, mac, network_nic, network_xml
 from tests.support.lab import checked
 from tests.support.libvirtd import Host, timed
 from tests.support.place import wait_for
+
+pytestmark = pytest.mark.long
 
 
 def test_a_host_starts_at_once_and_leaves_nothing() -> None:

@@ -157,6 +157,7 @@ def test_a_domain_that_is_destroyed_while_its_guest_is_waited_for_is_said_to_hav
     assert host.leftovers() == []
 
 
+@pytest.mark.long
 def test_a_guest_that_does_not_let_go_keeps_its_nic(host: Host) -> None:
     host.define(domain(host, 1, [interface(By.VMNET, 1)], [wish(1)]))
     host.virsh("start", "--paused", "vm1")
@@ -194,6 +195,7 @@ def test_a_libvirtd_that_is_not_there_is_not_taken_for_no_libvirt(host: Host) ->
     host.vmnet("detach", "vm1", "--plain")
 
 
+@pytest.mark.long
 def test_killed_at_any_moment_the_next_call_brings_all_in_order(host: Host) -> None:
     host.boot(domain(host, 1, []))
     chance = random.Random(7)  # noqa: S311 - moments, not secrets

@@ -100,6 +100,7 @@ def test_an_aborted_one_leaves_the_source_alone_and_the_destination_empty(
     _stays(both)
 
 
+@pytest.mark.long
 def test_the_destinations_qemu_killed_midway(both: Pair) -> None:
     _boot(both, By.VMNET)
     with both.migrating("vm1", both.a, "--bandwidth", "5") as migration:
@@ -110,6 +111,7 @@ def test_the_destinations_qemu_killed_midway(both: Pair) -> None:
     _stays(both)
 
 
+@pytest.mark.long
 def test_the_destinations_libvirtd_killed_midway_and_started_again(both: Pair) -> None:
     _boot(both, By.VMNET)
     with both.migrating("vm1", both.a, "--bandwidth", "20") as migration:

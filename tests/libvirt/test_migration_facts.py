@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.domains import address, bridge_nic, mac, tap_nic
 from tests.support.libvirtd import Host
 from tests.support.pair import Migration, Pair
 from tests.support.place import wait_for
+
+pytestmark = pytest.mark.long
 
 _TAP = "ip tuntap add dev tap7 mode tap vnet_hdr; ip link set tap7 master br0 up"
 _ARRIVES = ["migrate", "prepare", "start", "started"]

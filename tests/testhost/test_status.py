@@ -34,7 +34,7 @@ def test_a_guest_on_vhost_is_proven_by_its_workers(lab: Lab, tmp_path: Path) -> 
     with started(argv, console) as guest:
         guest.wait_ready(400)
         assert pings(GUEST_IP)
-        ping = ["busybox", "ping", "-c", "400", "-i", "0.02", "-q", GUEST_IP]
+        ping = ["busybox", "ping", "-c", "5000", "-i", "0.02", "-w", "100", "-q", GUEST_IP]
         with subprocess.Popen(ping, stdout=subprocess.DEVNULL) as pinging:
             (nic,) = _status(lab, "2")
             pinging.kill()

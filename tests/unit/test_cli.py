@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from tests.support.lab import checked
 from vmnet import __version__
 from vmnet.entry import cli, door, uplinkcli, verbs
 from vmnet.errors import InvalidInput
@@ -267,3 +268,14 @@ def test_nics_of_a_launch_are_numbered_and_share_the_policy_they_do_not_say() ->
 def test_the_time_to_confirm_that_help_names_is_the_services() -> None:
     assert uplinkcli.CONFIRM_SECONDS == uplinks.CONFIRM_SECONDS
     assert "(60)" in shown("bridge", "add-uplink", "--help")
+
+
+def test_help_and_completion_load_no_values_of_commands_that_do_not_run() -> None:
+    """Each such module costs what a few hundred lines cost to read and make classes of."""
+    says = (
+        "import sys; from vmnet.entry import cli\n"
+        "print(*(n for n in sys.modules if n.startswith('vmnet.') or n == 'pyroute2'))"
+    )
+    loaded = set(checked([sys.executable, "-c", says]).out.split())
+    others = {name for name in loaded if not name.startswith("vmnet.entry")}
+    assert others == {"vmnet.errors"}

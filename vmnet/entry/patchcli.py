@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from vmnet.entry.options import WAIT, DryRun, Json, Wait, state
-from vmnet.model.patch import USUAL_INSIDE, PatchWish, parse_end
 
 EndA = Annotated[
     str, typer.Argument(metavar="A", help="One end: a bridge, netns:NAME, pid:NUMBER or lxc:NAME.")
@@ -38,7 +37,7 @@ Mtu = Annotated[
 def patch(
     a: EndA,
     b: EndB,
-    inside: Inside = USUAL_INSIDE,
+    inside: Inside = "eth0",
     address: Addresses = None,
     mtu: Mtu = None,
     dry_run: DryRun = False,
@@ -58,6 +57,7 @@ def patch(
     """
     from vmnet import service
     from vmnet.entry import say
+    from vmnet.model.patch import PatchWish, parse_end
     from vmnet.model.tun import parse_own_addresses
 
     state["json"] = json
@@ -70,7 +70,7 @@ def patch(
 def unpatch(
     a: EndA,
     b: EndB,
-    inside: Inside = USUAL_INSIDE,
+    inside: Inside = "eth0",
     dry_run: DryRun = False,
     json: Json = False,
     wait: Wait = WAIT,
@@ -83,6 +83,7 @@ def unpatch(
     """
     from vmnet import service
     from vmnet.entry import say
+    from vmnet.model.patch import PatchWish, parse_end
 
     state["json"] = json
     wish = PatchWish(parse_end(a), parse_end(b), inside)
