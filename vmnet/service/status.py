@@ -18,12 +18,11 @@ from dataclasses import dataclass, field, replace
 
 from vmnet.errors import VmnetError
 from vmnet.formats.config import Config
-from vmnet.formats.qemuline import netdevs
 from vmnet.kernel import devices, processes
 from vmnet.kernel.counters import Counters, counters
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
-from vmnet.kernel.observe import holders_of_all, nodes_of
+from vmnet.kernel.observe import holders_of_all
 from vmnet.model.host import Holders, Link, Worker
 from vmnet.model.names import check_vm_name
 from vmnet.model.netdev import Netdev
@@ -35,35 +34,13 @@ from vmnet.model.vhost import DataPath, Finding, Policy
 from vmnet.model.wire import wire_phrase
 from vmnet.plan.attach import plan_left
 from vmnet.service.base import opened, tagged
+from vmnet.service.holding import Process, open_in
 from vmnet.service.nics import attach
 from vmnet.service.resolve import network_behind, owner_of, resolve
 from vmnet.service.views import Views, switched
 
 #: How long NICs are watched if nobody says, in seconds.
 SAMPLE_SECONDS = 0.5
-
-
-@dataclass
-class _Process:
-    """A process that has NICs open.
-
-    Attributes:
-        by_descriptor: the links it has, by its descriptors' numbers.
-        netdevs: what its command line says.
-    """
-
-    by_descriptor: Mapping[int, str]
-    netdevs: Sequence[Netdev]
-
-    def netdev_of(self, link: Link) -> Netdev | None:
-        """Return what the command line says of a link."""
-        names = {link.name, *link.altnames}
-        for netdev in self.netdevs:
-            if netdev.ifname in names or any(
-                self.by_descriptor.get(fd) == link.name for fd in netdev.fds
-            ):
-                return netdev
-        return None
 
 
 @dataclass
@@ -82,7 +59,7 @@ class _Seen:
     netlink: Netlink
     config: Config
     held: Mapping[str, Holders]
-    processes: Mapping[int, _Process]
+    processes: Mapping[int, Process]
     switches: Mapping[str, str]
     findings: dict[tuple[int, int], Finding] = field(default_factory=dict)
 
@@ -122,15 +99,7 @@ def status(
 def _look(netlink: Netlink, config: Config, found: Sequence[tuple[Link, Tag]]) -> _Seen:
     links = [link for link, _ in found]
     held = holders_of_all(links) if links else {}
-    nodes = nodes_of(links)
-    pids = {holder.pid for each in held.values() for holder in each.known}
-    known = {
-        pid: _Process(
-            processes.links_by_descriptor(pid, nodes), netdevs(processes.command_line(pid))
-        )
-        for pid in pids
-    }
-    return _Seen(netlink, config, held, known, switched(netlink, found))
+    return _Seen(netlink, config, held, open_in(held, links), switched(netlink, found))
 
 
 def _one(seen: _Seen, name: str, link: Link, tag: Tag) -> NicStatus:
@@ -141,8 +110,7 @@ def _one(seen: _Seen, name: str, link: Link, tag: Tag) -> NicStatus:
     finding = None
     if who.known and not who.known[0].vhost_fds:
         finding = seen.finding(tag.queues, owner_of(None, link))
-    held = len(process.by_descriptor) if process is not None else 0
-    path = path_of(who.known, netdev, held, finding)
+    path = path_of(who.known, netdev, process.queues if process is not None else 0, finding)
     troubles += _not_had(policy, source, netdev, path, finding)
     return NicStatus(
         vm=name,
