@@ -40,6 +40,8 @@ OWNERS = {
     "libvirt": "vmnet.peers.libvirt",
     "qemu": "vmnet.peers.qmp",
     "ovs": "vmnet.peers.ovsdb",
+    "prometheus_client": "vmnet.peers.prometheus",
+    "rich": "vmnet.entry.screen",
 }
 #: The doors of the command line; typer is theirs alone.
 TYPER_DOORS = {
@@ -48,10 +50,12 @@ TYPER_DOORS = {
     "vmnet.entry.hookcli",
     "vmnet.entry.hostcli",
     "vmnet.entry.hostfilecli",
+    "vmnet.entry.lookcli",
     "vmnet.entry.options",
     "vmnet.entry.patchcli",
     "vmnet.entry.portoptions",
     "vmnet.entry.statuscli",
+    "vmnet.entry.topcli",
     "vmnet.entry.tuncli",
     "vmnet.entry.uplinkcli",
 }

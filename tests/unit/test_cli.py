@@ -49,6 +49,8 @@ COMMANDS = [
     ["patch"],
     ["unpatch"],
     ["status"],
+    ["top"],
+    ["metrics"],
     ["tun", "create"],
     ["tun", "delete"],
     ["tun", "list"],
@@ -116,7 +118,11 @@ def test_every_option_and_argument_is_explained(words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("words", [(), ("bridge",), ("config",), ("hook",)])
-def test_no_summary_of_a_command_is_cut(words: tuple[str, ...]) -> None:
+def test_no_summary_of_a_command_is_cut(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown.cache_clear()
     assert "..." not in shown(*words, "--help").partition("\nCommands:")[2]
 
 

@@ -15,7 +15,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from vmnet import __version__
-from vmnet.entry import domaincli, door, files, hostcli, options, patchcli, report, statuscli
+from vmnet.entry import (
+    domaincli,
+    door,
+    files,
+    hostcli,
+    lookcli,
+    options,
+    patchcli,
+    report,
+    statuscli,
+    topcli,
+)
 from vmnet.entry.hookcli import hook_app
 from vmnet.entry.hostcli import bridge_app, config_app
 from vmnet.entry.hostfilecli import host_app
@@ -271,57 +282,6 @@ def run(
     verbs.run(wishes, command, user, how, quiet=quiet)
 
 
-@app.command("list")
-def list_(
-    vm: Annotated[str | None, typer.Argument(metavar="VM", help="Only this VM's.")] = None,
-    json: Json = False,
-) -> None:
-    """Show the NICs that vmnet made or manages, and libvirt's own.
-
-    The PID is that of the process that holds the TAP. LIFE is how long the TAP stays: kept until
-    `vmnet detach`, as long as its process or domain, or as libvirt's own (managed, libvirt; off for
-    a domain that does not run).
-
-    \b
-    Examples:
-      vmnet list
-      vmnet list --json
-    """
-    from vmnet import look
-    from vmnet.entry import say
-    from vmnet.service.inventory import domain_rows
-
-    state["json"] = json
-    found = look.list_nics(vm)
-    theirs, notes = domain_rows(vm, {row.link.name for row in found})
-    others = look.list_others() if vm is None else look.Others()
-    say.rows(found, theirs, others, as_json=json)
-    say.notes(notes)
-
-
-@app.command()
-def who(
-    tap: Annotated[
-        str, typer.Argument(metavar="TAP", help="A TAP, by name or other name (vmnet-vm1-0).")
-    ],
-    json: Json = False,
-) -> None:
-    """Show which process holds a TAP.
-
-    With its queues, its vhost-net descriptors and their workers in the kernel.
-
-    \b
-    Examples:
-      vmnet who tap0
-      vmnet who vmnet-vm1-0
-    """
-    from vmnet import look
-    from vmnet.entry import say
-
-    state["json"] = json
-    say.holding(look.who(tap), as_json=json)
-
-
 @app.command()
 def gc(
     idle: Annotated[
@@ -349,38 +309,22 @@ def gc(
     verbs.collect(idle, dry_run=dry_run, as_json=json)
 
 
-@app.command()
-def probe(json: Json = False) -> None:
-    """Prove that this host's machinery works, without a guest.
-
-    In a network namespace of its own: frames through a TAP, packets through a TUN, frames through a
-    veth pair and across a bridge, and through the rings of /dev/vhost-net. Leaves nothing.
-
-    \b
-    Examples:
-      vmnet probe
-    """
-    from vmnet import probe as proving
-    from vmnet.entry import say
-
-    state["json"] = json
-    results = proving.prove()
-    say.checks(results, as_json=json)
-    if any(check.outcome == "broken" for check in results):
-        raise typer.Exit(1)
-
-
 for command in (
+    lookcli.list_,
+    statuscli.status,
+    topcli.top,
+    topcli.metrics,
+    lookcli.who,
+    lookcli.probe,
     domaincli.explain,
     domaincli.sync,
     domaincli.template,
     hostcli.up,
     hostcli.down,
     patchcli.patch,
-    statuscli.status,
     patchcli.unpatch,
 ):
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 def main() -> NoReturn:

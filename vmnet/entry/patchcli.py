@@ -44,10 +44,10 @@ def patch(
     json: Json = False,
     wait: Wait = WAIT,
 ) -> None:
-    """Join two bridges, or a bridge and a container, by a pair of links.
+    """Join two bridges, or a bridge and a container.
 
-    A TAP joins a VM to a bridge; this is for all that is no VM. The link in the namespace has the
-    same MAC each time. Again, what is broken is mended: after a container restarted, say.
+    By a pair of links. A TAP joins a VM to a bridge; this is for all that is no VM. The link in
+    the namespace has the same MAC each time. Again, what is broken is mended: after a container restarted, say.
 
     \b
     Examples:

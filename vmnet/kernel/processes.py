@@ -25,6 +25,7 @@ from vmnet.errors import Unsupported
 from vmnet.kernel import ioctl
 from vmnet.kernel.host import in_first_pid_namespace, netns_inode
 from vmnet.model.host import Holder, Holders, Worker
+from vmnet.model.traffic import Run
 
 _PROC = Path("/proc")
 #: The numbers are one for all architectures (both calls are younger than that rule).
@@ -293,4 +294,18 @@ def links_by_descriptor(pid: int, nodes: Mapping[int, str] = _NONE) -> dict[int,
                 name = _tap_of_fd(pid, entry.name) if tun else _macvtap_of_fd(entry, nodes)
                 if name:
                     found[int(entry.name)] = name
+    return found
+
+
+def runs_of(tids: Iterable[int]) -> dict[int, Run]:
+    """Return how long and how often threads ran; not of those that are gone.
+
+    One short file each (Documentation/scheduler/sched-stats): nanoseconds on a processor, waiting
+    for one, and how often it was given one.
+    """
+    found = {}
+    for tid in tids:
+        with suppress(OSError, ValueError):
+            words = (_PROC / str(tid) / "schedstat").read_text().split()
+            found[tid] = Run(int(words[0]) / 1e9, int(words[2]))
     return found

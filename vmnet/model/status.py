@@ -116,15 +116,19 @@ class NicStatus:
     @property
     def open_queues(self) -> int:
         """Queues that a process has open."""
-        tun = self.link.tun
-        shown = tun.queues if tun is not None else 0
-        return shown or sum(holder.fds for holder in self.holders)
+        return open_queues(self.link, self.holders)
 
     @property
     def used_queues(self) -> int:
         """Those of them that the guest uses: its driver switches the others off."""
         tun = self.link.tun
         return self.open_queues - (tun.disabled if tun is not None else 0)
+
+
+def open_queues(link: Link, holders: Sequence[Holder]) -> int:
+    """Return how many queues of a link processes have open."""
+    shown = link.tun.queues if link.tun is not None else 0
+    return shown or sum(holder.fds for holder in holders)
 
 
 def path_of(

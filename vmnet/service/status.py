@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from vmnet.errors import VmnetError
 from vmnet.formats.config import Config
 from vmnet.kernel import devices, processes
-from vmnet.kernel.counters import Counters, counters
+from vmnet.kernel.counters import counters
 from vmnet.kernel.links import Netlink
 from vmnet.kernel.locks import WAIT_SECONDS
 from vmnet.kernel.observe import holders_of_all
@@ -30,6 +30,7 @@ from vmnet.model.nic import Wish
 from vmnet.model.status import Moved, NicStatus, Path, Trouble, contradicted, path_of
 from vmnet.model.step import Plan
 from vmnet.model.tag import Life, Own, Tag
+from vmnet.model.traffic import Counters
 from vmnet.model.vhost import DataPath, Finding, Policy
 from vmnet.model.wire import wire_phrase
 from vmnet.plan.attach import plan_left
