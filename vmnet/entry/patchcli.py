@@ -47,7 +47,8 @@ def patch(
     """Join two bridges, or a bridge and a container.
 
     By a pair of links. A TAP joins a VM to a bridge; this is for all that is no VM. The link in
-    the namespace has the same MAC each time. Again, what is broken is mended: after a container restarted, say.
+    the namespace has the same MAC each time. Again, what is broken is mended: after a container
+    restarted, say.
 
     \b
     Examples:
