@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import pytest
+
 from tests.support.lab import REPO, checked
 
 _CONFIG = """
@@ -30,9 +32,10 @@ _PARTS = ["bridge br0", "uplink eth1 of bridge br0", "vm web nic 0", "vm web nic
 def _boot() -> Any:
     """Boot the test host, and return what it found."""
     command = [sys.executable, "-m", "tests.guest.boot", _CONFIG]
-    return checked([str(REPO / "tests" / "lab" / "testhost.sh"), *command]).json
+    return checked([str(REPO / "tests" / "lab" / "testhost.sh"), *command], timeout=300).json
 
 
+@pytest.mark.timeout(700)  # it boots two emulated hosts
 def test_after_a_reboot_all_is_as_it_was_and_nothing_is_doubled() -> None:
     before, after = _boot(), _boot()
     assert before["first"] == after["first"] == _PARTS

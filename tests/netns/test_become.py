@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,12 +75,24 @@ def test_a_user_that_is_not_there_is_refused(lab: Lab, user: str) -> None:
     assert set(lab.links()) == {"br0"}
 
 
+@pytest.fixture
+def _usual_signals() -> Iterator[None]:
+    """No signal is ignored: what was started in the background of a script ignores two."""
+    numbers = (signal.SIGINT, signal.SIGQUIT)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_usual_signals")
 def test_signals_are_as_a_shell_gives_them(lab: Lab) -> None:
     status = _status(lab)
     assert int(status["SigIgn"], 16) == 0
     assert int(status["SigBlk"], 16) == 0
 
 
+@pytest.mark.usefixtures("_usual_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_that_was_ignored_stays_so(lab: Lab, number: signal.Signals) -> None:
     before = signal.signal(number, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -24,12 +25,12 @@ def serving(socket: Path, link: str, *, client: bool = False) -> Iterator[subpro
         link: the TAP that it makes, whose MAC is none of the guest's.
         client: connect there, and again whenever that fails, instead of listening.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        plugins = [
-            word
-            for name in _PLUGINS
-            for word in ("-d", str(next((_HOME / "plugins").glob(f"librte_{name}.so.*"))))
-        ]
+    # DPDK takes no plugins from below a folder that anybody may write to, as /tmp is.
+    with tempfile.TemporaryDirectory(dir="/run") as folder:
+        plugins = []
+        for name in _PLUGINS:
+            (library,) = (_HOME / "plugins").glob(f"librte_{name}.so.*")
+            plugins += ["-d", shutil.copy(library, folder)]
         vhost = f"net_vhost0,iface={socket}{',client=1' if client else ''}"
         words = [
             *(str(_HOME / "bin" / "dpdk-testpmd"), "--no-huge", "-m", "64", "--no-pci"),
