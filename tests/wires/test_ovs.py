@@ -286,6 +286,22 @@ def test_what_answers_wrongly_late_or_not_at_all_is_said_and_nothing_is_made(
     assert TAP not in lab.links()
 
 
+def test_status_shows_a_port_that_is_gone_and_a_daemon_that_is(lab: Lab, ovs: Switch) -> None:
+    def codes(status: int) -> list[str]:
+        words = ("status", "vm1", "--sample", "0", "--json")
+        (nic,) = lab.vmnet(*words, status=status).json["nics"]
+        return [trouble["code"] for trouble in nic["troubles"]]
+
+    _attach(lab, "--bridge", "ovs0")
+    assert codes(0) == []
+    ovs.vsctl("del-port", "ovs0", TAP)
+    assert codes(11) == ["drift"]
+    lab.vmnet("status", "vm1", "--repair", "--sample", "0")
+    assert _home(ovs) == [[TAP], []]
+    ovs.kill_daemon()
+    assert codes(11) == ["ovs-no-daemon"]
+
+
 def test_run_leaves_no_port_behind_its_program(lab: Lab, ovs: Switch) -> None:
     lab.vmnet("run", "vm1", "--nic", "bridge=ovs0", "--", "sh", "-c", "exit 7", status=7)
     until(lambda: _home(ovs) == [[], []])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -152,6 +153,27 @@ def test_without_its_daemon_or_database_what_is_there_can_go(lab: Lab, ovs: Swit
     assert len(ovs.ports("ovs0")) == 1
     (fate,) = lab.vmnet("gc", "--dry-run", "--json").json["links"]
     assert fate["link"] == ovs.ports("ovs0")[0]
+    lab.vmnet("gc")
+    _nothing_left(lab, ovs)
+
+
+def test_a_database_that_is_stuck_keeps_nobody_from_looking_and_taking_away(
+    lab: Lab, ovs: Switch
+) -> None:
+    lab.vmnet("attach", "vm1", "--bridge", "br0")
+    lab.vmnet("attach", "vm2", "--bridge", "ovs0")
+    _patch(lab, "br0", "ovs0")
+    assert ovs.database is not None
+    ovs.database.send_signal(signal.SIGSTOP)
+    try:
+        assert len(lab.vmnet("list", "--json").json["nics"]) == 2
+        lab.vmnet("detach", "vm1")
+        assert "vmnet gc" in lab.vmnet("detach", "vm2").err
+        assert "vmnet gc" in lab.vmnet("unpatch", "br0", "ovs0").err
+        assert _links(lab) == {}
+        assert _code(lab, "patch", "br0", "ovs0", status=13) == "ovs-silent"
+    finally:
+        ovs.database.send_signal(signal.SIGCONT)
     lab.vmnet("gc")
     _nothing_left(lab, ovs)
 

@@ -86,7 +86,7 @@ class Ovsdb(Talk):
         lets go of a link, it puts one down that has its name by then.
         """
         (rows,) = self.ask(select("Open_vSwitch", [], ["next_cfg", "cur_cfg"]))
-        if rows and rows[0]["cur_cfg"] < rows[0]["next_cfg"] and self._has_daemon():
+        if rows and rows[0]["cur_cfg"] < rows[0]["next_cfg"] and self.has_daemon():
             self._see_done(rows[0]["next_cfg"])
 
     def marked(self) -> list[OvsPort]:
@@ -140,18 +140,18 @@ class Ovsdb(Talk):
             case SetOvsPort(port):
                 self._set(step, port)
             case DropOvsPort():
-                self._drop(step, wait=self._has_daemon())
+                self._drop(step, wait=self.has_daemon())
             case _:
                 raise TypeError(f"not for Open vSwitch: {step}")
 
-    def _has_daemon(self) -> bool:
+    def has_daemon(self) -> bool:
         """Say whether the daemon runs: it holds a lock of the database's (RFC 7047, 4.1.8)."""
         free = self.call("lock", [_DAEMONS_LOCK])["locked"]
         self.call("unlock", [_DAEMONS_LOCK])
         return not free
 
     def _add(self, step: AddOvsPort) -> None:
-        if not self._has_daemon():
+        if not self.has_daemon():
             raise PeerError(
                 f"cannot {describe(step)}: its daemon does not run",
                 code="ovs-no-daemon",

@@ -23,6 +23,8 @@ from vmnet.peers.extras import how_to_bring
 DATABASE = "Open_vSwitch"
 #: How long the database and the daemon may take for one thing, in seconds.
 LIMIT = 10.0
+#: And whether it answers at all, where it can be done without, in seconds.
+SOON = 2.0
 #: A column without a value.
 EMPTY: list[Any] = ["set", []]
 
@@ -63,7 +65,22 @@ class Talk:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the talk."""
         self._talk.close()
+
+    def answers(self) -> bool:
+        """Say whether the database answers at once (RFC 7047, 4.1.11): it may be stuck."""
+        usual, self.limit = self.limit, SOON
+        try:
+            self.call("echo", [])
+        except PeerError:
+            return False
+        finally:
+            self.limit = usual
+        return True
 
     def ask(self, *operations: dict[str, Any]) -> list[list[dict[str, Any]]]:
         """Return the rows that each of some `select` finds.

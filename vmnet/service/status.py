@@ -40,6 +40,11 @@ from vmnet.service.nics import attach
 from vmnet.service.resolve import network_behind, owner_of, resolve
 from vmnet.service.views import Views, switched
 
+_NO_DAEMON = Trouble(
+    "ovs-no-daemon",
+    "its bridge is Open vSwitch's, and ovs-vswitchd does not run",
+    "`systemctl start openvswitch-switch`",
+)
 #: How long NICs are watched if nobody says, in seconds.
 SAMPLE_SECONDS = 0.5
 
@@ -155,7 +160,8 @@ def _wished(
         with Views(netlink) as views:
             nic = views.settled(nic, wish, link, link.name)
             view = views.of(link.name, nic, others=False, holders=False)
-            return nic.vhost, source, plan_left(nic, view, tag.life), []
+            still = [_NO_DAEMON] if views.is_stopped(view) else []
+            return nic.vhost, source, plan_left(nic, view, tag.life), still
     except VmnetError as error:
         return Policy.AUTO, "every NIC", Plan(), [_of_error(error)]
 

@@ -106,6 +106,11 @@ class Views:
             nic = replace(nic, port=settle_port(kept, wish.port))
         return on_switch(nic, shown.bridge)
 
+    def is_stopped(self, view: NicView) -> bool:
+        """Say whether a NIC is on a bridge of Open vSwitch whose daemon does not run."""
+        there = view.ovs is not None and view.ovs.bridge is not None
+        return there and self._switch is not None and not self._switch.has_daemon()
+
     def do(self, step: PeerStep) -> None:
         """Have Open vSwitch carry out a step of a plan for which it was asked.
 
@@ -198,6 +203,10 @@ def asked(*, needed: bool = False) -> Iterator[Ovsdb | None]:
 
     try:
         switch = Ovsdb(socket_path())
+        if not needed and not switch.answers():
+            switch.close()
+            yield None
+            return
     except (PeerError, Unsupported):
         if needed:
             raise
