@@ -1,6 +1,7 @@
 #!/bin/sh
 # testhost.sh COMMAND [ARG...]: runs COMMAND at the repository's root, inside the test host: Debian's kernel,
-# emulated, on this machine's own file tree. Its output comes out here, and its exit status is this one's.
+# emulated, on this machine's own file tree. Its output comes out here, and its exit status is this one's; 70 if the
+# emulated machine ended before the command did.
 set -eu
 
 lab=$(cd "$(dirname "$0")" && pwd)
@@ -87,5 +88,6 @@ if [ $(($(date +%s) - start)) -ge "$limit" ]; then
 else
     echo "testhost: QEMU ended ($status) before the command did; .cache/testhost/{console,qemu}.log end:" >&2
     tail -n 20 "$run/console.log" "$run/qemu.log" >&2 || :
+    exit 70
 fi
 exit 1
