@@ -43,6 +43,7 @@ page vmnet-hook-status "say whether libvirt calls vmnet" hook status
 page vmnet-sync "bring libvirt's running domains to what was wished" sync
 page vmnet-explain "show where each setting of a VM's NICs comes from" explain
 page vmnet-status "show what NICs are asked to be and what they are, with proof" status
+page vmnet-graph 'draw this host: bridges, patches, TAPs, VMs' graph
 page vmnet-top "show what goes through the NICs of VMs, live" top
 page vmnet-metrics "print what went through the NICs of VMs, for Prometheus" metrics
 page vmnet-template "print what a libvirt domain's XML needs for a NIC" template

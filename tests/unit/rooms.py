@@ -47,6 +47,7 @@ OWNERS = {
 TYPER_DOORS = {
     "vmnet.entry.cli",
     "vmnet.entry.domaincli",
+    "vmnet.entry.graphcli",
     "vmnet.entry.hookcli",
     "vmnet.entry.hostcli",
     "vmnet.entry.hostfilecli",

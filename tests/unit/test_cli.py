@@ -50,6 +50,7 @@ COMMANDS = [
     ["unpatch"],
     ["status"],
     ["top"],
+    ["graph"],
     ["metrics"],
     ["tun", "create"],
     ["tun", "delete"],

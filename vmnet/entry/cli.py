@@ -19,6 +19,7 @@ from vmnet.entry import (
     domaincli,
     door,
     files,
+    graphcli,
     hostcli,
     lookcli,
     options,
@@ -312,6 +313,7 @@ def gc(
 for command in (
     lookcli.list_,
     statuscli.status,
+    graphcli.graph,
     topcli.top,
     topcli.metrics,
     lookcli.who,

@@ -15,6 +15,7 @@ from vmnet.kernel import processes
 from vmnet.kernel.observe import nodes_of
 from vmnet.model.host import Holders, Link
 from vmnet.model.netdev import Netdev
+from vmnet.model.status import Path, path_of
 
 
 @dataclass(frozen=True)
@@ -55,3 +56,16 @@ def open_in(held: Mapping[str, Holders], links: Iterable[Link]) -> dict[int, Pro
         )
         for pid in pids
     }
+
+
+def path_now(link: Link, who: Holders, known: Mapping[int, Process]) -> Path:
+    """Say who moves a NIC's packets, without asking why.
+
+    Args:
+        link: the NIC's link.
+        who: who has it open.
+        known: what is known of these, by their pids.
+    """
+    process = known.get(who.known[0].pid) if who.known else None
+    netdev = process.netdev_of(link) if process is not None else None
+    return path_of(who.known, netdev, process.queues if process is not None else 0, None)

@@ -22,11 +22,11 @@ from vmnet.kernel.links import Netlink
 from vmnet.kernel.observe import holders_of_all
 from vmnet.model.host import Holders, Link
 from vmnet.model.names import check_vm_name
-from vmnet.model.status import open_queues, path_of
+from vmnet.model.status import open_queues
 from vmnet.model.tag import Tag
 from vmnet.model.traffic import Counters, Flow, Reading, Run, flow
 from vmnet.service.base import opened, tagged
-from vmnet.service.holding import Process, open_in
+from vmnet.service.holding import Process, open_in, path_now
 
 #: How long it is believed who has which TAP open, in seconds.
 _BELIEVED = 10.0
@@ -102,16 +102,13 @@ class Traffic:
 def _reading(
     vm: str, link: Link, tag: Tag, who: Holders, open_ones: Mapping[int, Process]
 ) -> Reading:
-    process = open_ones.get(who.known[0].pid) if who.known else None
-    netdev = process.netdev_of(link) if process is not None else None
-    path = path_of(who.known, netdev, process.queues if process is not None else 0, None)
     count = open_queues(link, who.known)
     return Reading(
         vm=vm,
         nic=tag.nic,
         tap=link.name,
         index=link.index,
-        path=path.path,
+        path=path_now(link, who, open_ones).path,
         open_queues=count,
         used_queues=count - (link.tun.disabled if link.tun is not None else 0),
         counters=Counters(),
