@@ -123,13 +123,14 @@ def list_nics(vm: str | None = None) -> list[Row]:
     ]
 
 
-def list_tuns() -> list[TunRow]:
-    """Return all TUNs, sorted by name."""
+def list_tuns(*, ours: bool = False) -> list[TunRow]:
+    """Return all TUNs, or those that vmnet made, sorted by name."""
     from vmnet.kernel.tuns import tun_view  # noqa: PLC0415 - not for who lists NICs
     from vmnet.model.tun import is_our_tun  # noqa: PLC0415
 
     with opened() as netlink:
-        links = [link for link in netlink.links() if link.tun is not None and not link.tun.tap]
+        found = netlink.links(b"vmnet/1 vm= " if ours else b"")
+        links = [link for link in found if link.tun is not None and not link.tun.tap]
         views = {link.name: tun_view(netlink, link.name) for link in links}
     held = holders_of_all(links) if links else {}
     return [
@@ -160,7 +161,7 @@ class Others:
 
 def list_others() -> Others:
     """Return what vmnet made that is no VM's."""
-    return Others(tuple(row for row in list_tuns() if row.ours), tuple(list_patches()))
+    return Others(tuple(row for row in list_tuns(ours=True) if row.ours), tuple(list_patches()))
 
 
 def list_patches() -> list[PatchRow]:

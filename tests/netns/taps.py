@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 # linux/if_tun.h
 _TUNSETIFF, _TUNSETPERSIST, _TUNSETCARRIER = 0x400454CA, 0x400454CB, 0x400454E2
+_TUNSETQUEUE, _ATTACH_QUEUE, _DETACH_QUEUE = 0x400454D9, 0x0200, 0x0400
 TUN, TAP, MULTI_QUEUE, NO_PI, VNET_HDR, EXCL = 0x1, 0x2, 0x100, 0x1000, 0x4000, 0x8000
 #: How QEMU opens a TAP that is to have one queue.
 ONE = TAP | NO_PI | VNET_HDR
@@ -34,6 +35,12 @@ def open_tap(name: str, flags: int = ONE) -> int:
 def set_iff(fd: int, name: str, flags: int = ONE) -> None:
     """Connect a descriptor of /dev/net/tun with the TAP of that name."""
     fcntl.ioctl(fd, _TUNSETIFF, _IFREQ.pack(name.encode(), flags))
+
+
+def set_queue(fd: int, *, attached: bool) -> None:
+    """Switch a queue on or off, as a guest does by its driver."""
+    flags = _ATTACH_QUEUE if attached else _DETACH_QUEUE
+    fcntl.ioctl(fd, _TUNSETQUEUE, _IFREQ.pack(b"", flags))
 
 
 def set_carrier(fd: int, *, on: bool) -> None:

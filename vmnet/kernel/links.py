@@ -21,17 +21,15 @@ from vmnet.kernel.codecs import (
     REQUEST,
     decoded,
     encoded,
-    getter,
     head,
     ifaddrmsg,
     ifinfmsg,
     rtmsg,
-    text_of,
 )
+from vmnet.kernel.linkreader import read_link
 from vmnet.kernel.messages import link_message, to_message
-from vmnet.kernel.portmessages import FLAGS
 from vmnet.kernel.rtnetlink import Channel
-from vmnet.model.host import Link, MacvtapFacts, TunFacts
+from vmnet.model.host import Link
 from vmnet.model.hoststep import RestoreIpv6
 from vmnet.model.portstep import UnpinMac
 from vmnet.model.step import NetlinkStep, QuietIpv6, Ref
@@ -72,7 +70,7 @@ class Netlink(Channel):
         request = link_message(_GETLINK, REQUEST | DUMP, [("IFLA_EXT_MASK", _SKIP_STATS)])
         for raw in self.dump(encoded(request)):
             if containing in raw:
-                yield _to_link(decoded(ifinfmsg, raw))
+                yield read_link(raw)
 
     def ports(self, index: int) -> list[Link]:
         """Return the ports of a bridge."""
@@ -170,71 +168,10 @@ class Netlink(Channel):
     def _one(self, attrs: list[tuple[str, Any]], index: int = 0) -> Link | None:
         attrs = [*attrs, ("IFLA_EXT_MASK", _SKIP_STATS)]
         raw = self.get(encoded(link_message(_GETLINK, REQUEST, attrs, index)))
-        return None if raw is None else _to_link(decoded(ifinfmsg, raw))
+        return None if raw is None else read_link(raw)
 
     def _linked(self, attrs: list[tuple[str, Any]], keep: Callable[[Link], bool]) -> list[Link]:
         attrs = [*attrs, ("IFLA_EXT_MASK", _SKIP_STATS)]
         request = link_message(_GETLINK, REQUEST | DUMP, attrs)
-        found = (_to_link(decoded(ifinfmsg, raw)) for raw in self.dump(encoded(request)))
+        found = (read_link(raw) for raw in self.dump(encoded(request)))
         return [link for link in found if keep(link)]
-
-
-def _to_link(message: Any) -> Link:
-    get = getter(message)
-    info = get("IFLA_LINKINFO")
-    kind = (info.get_attr("IFLA_INFO_KIND") if info else "") or ""
-    names = get("IFLA_PROP_LIST")
-    return Link(
-        index=message["index"],
-        name=text_of(get("IFLA_IFNAME")),
-        kind=kind,
-        mac=get("IFLA_ADDRESS") or "",
-        mtu=get("IFLA_MTU") or 0,
-        master=get("IFLA_MASTER") or 0,
-        up=bool(message["flags"] & _IFF_UP),
-        carrier=bool(get("IFLA_CARRIER")),
-        carrier_ups=get("IFLA_CARRIER_UP_COUNT") or 0,
-        alias=text_of(get("IFLA_IFALIAS")),
-        altnames=tuple(map(text_of, names.get_attrs("IFLA_ALT_IFNAME"))) if names else (),
-        tun=_to_tun(info.get_attr("IFLA_INFO_DATA")) if kind == "tun" else None,
-        port=_to_port(info) if kind == "tun" and get("IFLA_MASTER") else {},
-        vlan_filtering=bool(_of_bridge(kind, info, "IFLA_BR_VLAN_FILTERING")),
-        macvtap=_to_macvtap(message, info) if kind == "macvtap" else None,
-        default_pvid=_of_bridge(kind, info, "IFLA_BR_VLAN_DEFAULT_PVID") or 0,
-    )
-
-
-def _of_bridge(kind: str, info: Any, attribute: str) -> Any:
-    data = info.get_attr("IFLA_INFO_DATA") if kind == "bridge" else None
-    return None if data is None else data.get_attr(attribute)
-
-
-def _to_port(info: Any) -> dict[str, bool]:
-    data = info.get_attr("IFLA_INFO_SLAVE_DATA")
-    if info.get_attr("IFLA_INFO_SLAVE_KIND") != "bridge" or data is None:
-        return {}
-    get = getter(data)
-    values = {name: get(attribute) for name, attribute in FLAGS.items()}
-    return {name: bool(value) for name, value in values.items() if value is not None}
-
-
-def _to_macvtap(message: Any, info: Any) -> MacvtapFacts:
-    data = info.get_attr("IFLA_INFO_DATA")
-    get = getter(message)
-    elsewhere = get("IFLA_LINK_NETNSID") is not None
-    mode = None if data is None else data.get_attr("IFLA_MACVTAP_MODE")
-    return MacvtapFacts(0 if elsewhere else get("IFLA_LINK") or 0, str(mode))
-
-
-def _to_tun(data: Any) -> TunFacts:
-    get = getter(data)
-    return TunFacts(
-        tap=get("IFLA_TUN_TYPE") == 2,
-        persist=bool(get("IFLA_TUN_PERSIST")),
-        multi_queue=bool(get("IFLA_TUN_MULTI_QUEUE")),
-        vnet_hdr=bool(get("IFLA_TUN_VNET_HDR")),
-        owner=get("IFLA_TUN_OWNER"),
-        group=get("IFLA_TUN_GROUP"),
-        queues=(get("IFLA_TUN_NUM_QUEUES") or 0) + (get("IFLA_TUN_NUM_DISABLED_QUEUES") or 0),
-        disabled=get("IFLA_TUN_NUM_DISABLED_QUEUES") or 0,
-    )

@@ -218,7 +218,7 @@ def asked(*, needed: bool = False) -> Iterator[Ovsdb | None]:
 
 def switched(netlink: Netlink, found: Iterable[tuple[Link, Tag]]) -> dict[str, str]:
     """Return of TAPs on no Linux bridge on which of Open vSwitch they are, by their names."""
-    kinds = {tag.bridge: netlink.link(tag.bridge) for _, tag in found if tag.bridge}
+    kinds = {name: netlink.link(name) for name in {tag.bridge for _, tag in found if tag.bridge}}
     others = {name for name, link in kinds.items() if link is None or link.kind != "bridge"}
     if not others:
         return {}
