@@ -59,6 +59,8 @@ def test_two_queues_on_vhost_ping_and_their_workers_move_with_the_packets(
         assert (nic["driver"], nic["rxqueues"]) == ("virtio_net", "2")
         assert pings(GUEST_IP)
         _workers_move_with_packets(lab, done["tap"], guest.pid, 2)
+        # A QEMU that the emulated KVM has let down has nothing open that could be refused.
+        assert guest.process.poll() is None, f"QEMU ended: {guest.end()}; {guest.console()}"
         refused = lab.vmnet("detach", "vm1", status=6)
         assert f"pid {guest.pid}" in refused.err
 
