@@ -35,6 +35,7 @@ def _boot() -> Any:
     return checked([str(REPO / "tests" / "lab" / "testhost.sh"), *command], timeout=300).json
 
 
+@pytest.mark.long
 @pytest.mark.timeout(700)  # it boots two emulated hosts
 def test_after_a_reboot_all_is_as_it_was_and_nothing_is_doubled() -> None:
     before, after = _boot(), _boot()
